@@ -1,4 +1,9 @@
-"""The colours of the book."""
+"""The colours of the book, and the picture of a model's dropout uncertainty."""
+
+import operator
+
+import keras
+import numpy as np
 
 COLORS = {
     "score": "#0072B2",
@@ -16,3 +21,164 @@ COLORS = {
     "rocket": "#555555",
     "light": "#D9D9D9",
 }
+
+
+def plot_hist2d(
+    model,
+    inputs,
+    samples=200,
+    axis=0,
+    *,
+    truth=None,
+    bins=40,
+    batch_size=256,
+    colorbar=True,
+    ax=None,
+):
+    """Draws where the outputs of a model fall when its dropout stays switched on.
+
+    The series is repeated `samples` times and the model is called with `training=True`, so that
+    every copy goes through another random thinned network (Monte-Carlo dropout). Each column of
+    the picture is the histogram of the outputs at one time step; the line is their mean.
+
+    Args:
+        model: a Keras model or layer: `(batch, time, features)` to `(batch, time, outputs)`.
+        inputs: one series, `(time, features)` or `(1, time, features)`.
+        samples: number of copies, at least 2.
+        axis: which output to draw.
+        truth: a series `(time,)` to draw beside the mean. `None` draws `inputs[:, axis]` where the
+            model has as many outputs as inputs, and nothing where it has not; `False` draws
+            nothing.
+        bins: number of bins along the values.
+        batch_size: copies that the model is given at a time.
+        colorbar: whether to draw the scale of the histogram.
+        ax: matplotlib axes to draw into. By default, those of a new figure.
+
+    Returns:
+        `(figure, axes)`, as matplotlib gives them.
+
+    Reference:
+        Gal and Ghahramani (2016), arXiv:1506.02142.
+    """
+    series = _one_series(inputs)
+    samples = _count("samples", samples, 2)
+    bins = _count("bins", bins, 1)
+    batch_size = _count("batch_size", batch_size, 1)
+    outputs = _dropout_samples(model, series, samples, batch_size)
+    axis = _output_index(axis, outputs.shape[-1])
+    time = np.arange(len(series))
+    if truth is None and series.shape[-1] == outputs.shape[-1]:
+        truth = series[:, axis]
+    if truth is not None and truth is not False:
+        truth = _line("truth", truth, len(series))
+    else:
+        truth = None
+    outputs = outputs[..., axis]
+    shares, edges = _histogram(outputs, truth, bins)
+
+    plt = _pyplot()
+    if ax is None:
+        _, ax = plt.subplots()
+    mesh = ax.pcolormesh(
+        np.arange(len(series) + 1) - 0.5,
+        edges,
+        np.ma.masked_equal(shares, 0),
+        cmap="Blues",
+        vmin=0,
+        rasterized=True,
+    )
+    if truth is not None:
+        ax.plot(time, truth, color=COLORS["truth"], linestyle="--", linewidth=1.5, label="truth")
+    ax.plot(
+        time, outputs.mean(0), color=COLORS["output"], linestyle="-", linewidth=1.5, label="mean"
+    )
+    ax.set(xlabel="time step", ylabel=f"output {axis}")
+    ax.legend(loc="lower left", ncols=2)
+    if colorbar:
+        ax.figure.colorbar(mesh, ax=ax, label="share of samples")
+    return ax.figure, ax
+
+
+def _dropout_samples(model, series, samples, batch_size):
+    """Calls the model with dropout on: `(samples, time, outputs)`."""
+    parts = []
+    for start in range(0, samples, batch_size):
+        copies = np.repeat(series[None], min(batch_size, samples - start), axis=0)
+        part = keras.ops.convert_to_numpy(model(copies, training=True))
+        if part.ndim != 3 or part.shape[:2] != copies.shape[:2]:
+            raise ValueError(
+                "model must map (batch, time, features) to (batch, time, outputs), "
+                "one output a time step (return_sequences=True). "
+                f"Received: {copies.shape} mapped to {part.shape}"
+            )
+        parts.append(part)
+    return np.concatenate(parts).astype("float64")
+
+
+def _histogram(outputs, truth, bins):
+    """Shares of the samples, `(bins, time)`, and the edges of the bins."""
+    lines = outputs if truth is None else np.concatenate([outputs, truth[None]])
+    if not np.isfinite(lines).all():
+        raise ValueError(
+            "model gave outputs, or truth has values, that are not finite: nothing can be drawn"
+        )
+    edges = np.histogram_bin_edges(lines, bins)
+    columns = [np.histogram(column, edges)[0] for column in outputs.T]
+    return np.stack(columns, axis=1) / len(outputs), edges
+
+
+def _one_series(inputs):
+    series = keras.ops.convert_to_numpy(inputs)
+    if series.ndim == 3 and len(series) == 1:
+        series = series[0]
+    if series.ndim != 2 or not series.size:
+        raise ValueError(
+            "inputs must be one series of shape (time, features) or (1, time, features). "
+            f"Received: shape {series.shape}. Of a batch, pass one: inputs[0]"
+        )
+    return series
+
+
+def _line(name, values, length):
+    line = np.asarray(keras.ops.convert_to_numpy(values), "float64")
+    if line.shape != (length,):
+        raise ValueError(
+            f"{name} must have shape ({length},), one value a time step. Received: {line.shape}"
+        )
+    return line
+
+
+def _output_index(axis, outputs):
+    try:
+        index = operator.index(axis)
+    except TypeError:
+        index = outputs
+    if not -outputs <= index < outputs:
+        raise ValueError(
+            f"axis must be the index of one of the model's {outputs} outputs, 0 to {outputs - 1}. "
+            f"Received: axis={axis!r}"
+        )
+    return index % outputs
+
+
+def _count(name, value, least):
+    try:
+        count = operator.index(value)
+    except TypeError:
+        count = least - 1
+    if count < least:
+        raise ValueError(
+            f"{name} must be an integer of at least {least}. Received: {name}={value!r}"
+        )
+    return count
+
+
+def _pyplot():
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError(
+            "plot_hist2d draws with matplotlib, which is not installed. "
+            'Run: pip install "aaren[plots]"'
+        ) from error
+    return plt
