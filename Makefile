@@ -1,0 +1,63 @@
+# The commands of the book. Each is a line or two that works by hand too: see the README.
+VENV ?= .venv
+PYTHON_IN_VENV = $(VENV)/bin/python
+READY = $(VENV)/.ready
+BACKENDS_READY = $(VENV)/.ready-backends
+export IPYTHONDIR = $(CURDIR)/.ipython
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.PHONY: help book test test-book test-backends run run-all lint format lock clean
+.DEFAULT_GOAL := help
+
+help: ## list these targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+book: $(READY) ## run the chapters that changed, build the HTML
+	@rm -f _build/html/index.html
+	$(VENV)/bin/jupyter-book build chapters --path-output . --config _config.yml --toc "$(CURDIR)/_toc.yml" --all -W --keep-going -n
+	@test -s _build/html/index.html || { echo "The build made no _build/html/index.html"; exit 1; }
+	@echo "The book: file://$(CURDIR)/_build/html/index.html"
+	@echo "Open it in a browser, or serve it: python3 -m http.server -d _build/html"
+
+test: $(READY) ## package tests, every notebook compared with its outputs, the book in a browser
+	$(PYTHON_IN_VENV) -m pytest -n 2 --dist loadscope --nbval --nbval-current-env --nbval-cell-timeout 600 tests chapters
+
+test-book: $(READY) ## only the browser tests
+	$(PYTHON_IN_VENV) -m pytest tests/test_book.py
+
+test-backends: $(BACKENDS_READY) ## the package's tests on JAX, then on PyTorch
+	KERAS_BACKEND=jax $(PYTHON_IN_VENV) -m pytest tests -m backends
+	KERAS_BACKEND=torch $(PYTHON_IN_VENV) -m pytest tests -m backends
+
+run: $(READY) ## run one chapter in place: make run CHAPTER=chapters/02-one-softmax.ipynb
+	$(if $(wildcard $(CHAPTER)),,$(error Name a chapter: make run CHAPTER=chapters/02-one-softmax.ipynb))
+	$(VENV)/bin/jupyter-execute --inplace $(CHAPTER)
+
+run-all: $(READY) ## run every chapter in place
+	$(VENV)/bin/jupyter-execute --inplace chapters/*.ipynb
+
+lint: $(READY) ## check the style of the code
+	$(PYTHON_IN_VENV) -m ruff check .
+	$(PYTHON_IN_VENV) -m ruff format --check .
+
+format: $(READY) ## mend the style of the code
+	$(PYTHON_IN_VENV) -m ruff check --fix .
+	$(PYTHON_IN_VENV) -m ruff format .
+
+# uv resolves once for every system and for Python 3.11 to 3.13; it lives in a folder that is thrown away
+lock: ## renew the locked versions: requirements.txt and requirements-backends.txt
+	scripts/lock.sh
+
+clean: ## remove what the commands made, but for the environment
+	rm -rf _build .pytest_cache .ruff_cache .hypothesis dist
+
+# The script writes the stamp last; if it had to stop, its one line is make's error. A dry run makes nothing.
+$(READY): requirements.txt pyproject.toml scripts/environment.sh
+	@$(call or_stop,$(if $(findstring n,$(firstword -$(MAKEFLAGS))),,$(shell scripts/environment.sh $(VENV))))
+	@test -e $@
+
+$(BACKENDS_READY): $(READY) requirements-backends.txt
+	$(PYTHON_IN_VENV) -m pip install --disable-pip-version-check -q -c requirements.txt -r requirements-backends.txt
+	@touch $@
+
+or_stop = $(if $(1),$(error $(1)))

@@ -1,0 +1,6 @@
+"""Kernels that the tests start read the same settings as those of `make book`."""
+
+import os
+from pathlib import Path
+
+os.environ["IPYTHONDIR"] = str(Path(__file__).parent / ".ipython")
