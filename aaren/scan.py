@@ -52,6 +52,11 @@ class State(NamedTuple):
     denominator: Any
     numerator: Any
 
+    @property
+    def output(self):
+        """The attention output (B, H, D): numerator / denominator, and zeros where nothing was seen."""
+        return self.numerator / nonzero(self.denominator)[..., None]
+
 
 def empty_state(batch, heads, dim, dtype=None):
     """The state that has seen nothing: the identity of `merge`, (-inf, 0, 0).
@@ -110,7 +115,7 @@ def merge(left, right):
     Source: Feng et al. 2024, §3.2.
     """
     left, right = _checks.two_states(left, right)
-    left, right = (State(*(ops.convert_to_tensor(part) for part in state)) for state in (left, right))
+    left, right = (_clean(State(*state)) for state in (left, right))
     maximum = ops.maximum(left.maximum, right.maximum)
     keep, add = (ops.exp(state.maximum - _finite(maximum)) for state in (left, right))
     return State(
@@ -178,7 +183,7 @@ class PrefixAttention(keras.Operation):
             batch, _, heads, dim = ops.shape(values)
             state = empty_state(batch, heads, dim, dtype)
         else:
-            state = _sane(State(*(ops.cast(part, dtype) for part in state)))
+            state = _clean(State(*(ops.cast(part, dtype) for part in state)))
 
         outputs, *final = custom_gradient(_attend(self.return_state))(scores, values, *state)
         outputs = ops.cast(outputs, outputs_dtype)
@@ -187,11 +192,12 @@ class PrefixAttention(keras.Operation):
         return outputs, _differentiable_maximum(scores, state.maximum, State(*final))
 
     def compute_output_spec(self, scores, values, mask=None, state=None):
-        outputs = keras.KerasTensor(values.shape, values.dtype)
+        dtype = _state_dtype(keras.backend.result_type(scores.dtype, values.dtype))
+        floating = keras.backend.is_float_dtype(values.dtype)
+        outputs = keras.KerasTensor(values.shape, values.dtype if floating else dtype)
         if not self.return_state:
             return outputs
         batch, _, heads, dim = values.shape
-        dtype = _state_dtype(keras.backend.result_type(scores.dtype, values.dtype))
         shapes = (batch, heads), (batch, heads), (batch, heads, dim)
         return outputs, State(*(keras.KerasTensor(shape, dtype) for shape in shapes))
 
@@ -225,10 +231,10 @@ def _attend(return_state):
         u = _running_sum(s, m, ops.ones_like(s)[..., None], m0, u0[..., None])
         w = _running_sum(s, m, v, m0, w0)
         u = ops.where(poisoned[..., None] > 0, float("nan"), u)
-        o = w / ops.where(u == 0, ops.ones_like(u), u)
+        o = w / nonzero(u)
 
         def backward(grad_o, *grad_state):
-            g = _padded(ops.transpose(grad_o, (0, 2, 1, 3)), 0) / ops.where(u == 0, ops.ones_like(u), u)
+            g = _padded(ops.transpose(grad_o, (0, 2, 1, 3)), 0) / nonzero(u)
             h = -ops.sum(g * o, axis=-1, keepdims=True)
             if return_state:  # the last denominator and numerator are read at the last step
                 _, grad_u, grad_w = grad_state
@@ -318,6 +324,11 @@ def _finite(m):
     return ops.where(m == -float("inf"), ops.zeros_like(m), m)
 
 
+def nonzero(u):
+    """The denominator, with 1 in place of the 0 of an empty prefix, whose numerator is 0 too."""
+    return ops.where(u == 0, ops.ones_like(u), u)
+
+
 def _one_block(s):
     return s.shape[2] == 1
 
@@ -357,7 +368,7 @@ def _blocked(x, level, repeat_last=False):
     return ops.reshape(x, (*shape[:2], blocks, steps, *shape[3:]))
 
 
-def _sane(state):
+def _clean(state):
     """A denominator of 0 means that nothing was seen, whatever the maximum says.
 
     `keras.layers.RNN.reset_state` fills states with zeros; a maximum of 0 would drown very negative scores.

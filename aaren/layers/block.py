@@ -1,0 +1,150 @@
+"""A residual block with Aaren in it: put it where a Transformer block was."""
+
+import keras
+from keras import ops
+
+from aaren import _checks
+from aaren.layers.aaren import Aaren
+from aaren.layers.base import as_sequence
+
+
+@keras.saving.register_keras_serializable("aaren")
+class AarenBlock(keras.layers.Layer):
+    """x + W·Aaren(norm(x)), then x + feed-forward(norm(x)): a pre-norm Transformer block that is an RNN.
+
+    Causal, of the same shape in and out, trained in parallel over time; `step` runs it token by token.
+
+    Args:
+        heads: number of heads H.
+        dim: size D of each head; None takes features / heads.
+        feed_forward: hidden units of the feed-forward part; None takes 4 × features.
+        activation: of the feed-forward part.
+        dropout: rate after each of the two parts.
+        recurrent_dropout: rate for what Aaren reads from its state.
+        epsilon: of the layer normalisations.
+        seed: of the dropout.
+        **kwargs: of `keras.layers.Layer`: name, dtype, trainable.
+
+    Call arguments:
+        x: (B, T, F), or (B, T) for one feature.
+        mask: (B, T) bool; False: this step leaves the state as it is. Keras masks are used and passed on.
+        training: whether to drop.
+
+    Returns:
+        (B, T, F).
+
+    Raises:
+        ValueError: an argument out of range, or dim=None where heads does not divide the features.
+
+    Example:
+
+    >>> import aaren, numpy as np
+    >>> block = aaren.layers.AarenBlock(heads=2)
+    >>> tuple(block(np.random.rand(1, 5, 8).astype("float32")).shape)
+    (1, 5, 8)
+
+    Source: Feng et al. 2024, §3.3, for Aaren in a Transformer's place; Xiong et al. 2020, arXiv 2002.04745, for norms first.
+    """
+
+    def __init__(
+        self,
+        heads,
+        dim=None,
+        feed_forward=None,
+        activation="gelu",
+        dropout=0.0,
+        recurrent_dropout=0.0,
+        epsilon=1e-5,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.heads = _checks.positive_int(heads, "heads")
+        self.dim = None if dim is None else _checks.positive_int(dim, "dim")
+        self.feed_forward = None if feed_forward is None else _checks.positive_int(feed_forward, "feed_forward")
+        self.activation = _checks.activation(activation)
+        self.dropout = _checks.rate(dropout, "dropout")
+        self.recurrent_dropout = _checks.rate(recurrent_dropout, "recurrent_dropout")
+        self.epsilon = epsilon
+        self.seed = seed
+        self.supports_masking = True
+
+    def build(self, input_shape):
+        features = 1 if len(input_shape) == 2 else tuple(input_shape)[-1]
+        if self.dim is None and features % self.heads:
+            raise ValueError(
+                f"AarenBlock(heads={self.heads}, dim=None) takes dim = features / heads, but {self.heads} does not "
+                f"divide the {features} features of its input. Give `dim`, or another number of heads."
+            )
+        dtype = self.dtype_policy
+        self.attention = Aaren(
+            self.heads,
+            self.dim or features // self.heads,
+            concat_heads=True,
+            recurrent_dropout=self.recurrent_dropout,
+            return_state=True,
+            seed=self.seed,
+            dtype=dtype,
+            name="attention",
+        )
+        self.attention_norm = keras.layers.LayerNormalization(epsilon=self.epsilon, dtype=dtype, name="attention_norm")
+        self.projection = keras.layers.Dense(features, dtype=dtype, name="projection")
+        self.norm = keras.layers.LayerNormalization(epsilon=self.epsilon, dtype=dtype, name="norm")
+        self.expand = keras.layers.Dense(
+            self.feed_forward or 4 * features, activation=self.activation, dtype=dtype, name="expand"
+        )
+        self.contract = keras.layers.Dense(features, dtype=dtype, name="contract")
+        self.drop = keras.layers.Dropout(self.dropout, seed=self.seed, dtype=dtype, name="drop")
+        shape = (None, None, features)
+        wide = (None, None, self.attention.output_size)
+        hidden = (None, None, self.expand.units)
+        for layer, size in (
+            (self.attention_norm, shape), (self.attention, shape), (self.projection, wide),
+            (self.norm, shape), (self.expand, shape), (self.contract, hidden),
+        ):  # fmt: skip
+            layer.build(size)
+        super().build(input_shape)
+
+    def call(self, x, mask=None, training=None):
+        x = as_sequence(x, self.name)
+        o, *_ = self.attention(self.attention_norm(x), mask=mask, training=training)
+        return self._after_attention(x, o, training)
+
+    def step(self, x_t, state):
+        """Take one token: x_t (B, F) and a state to outputs (B, F) and the new state, as `Aaren.step`."""
+        x_t = ops.cast(_checks.tensor(x_t, "x_t"), self.compute_dtype)
+        if not self.built:
+            self.build((x_t.shape[0], None, x_t.shape[-1]))
+        o, state = self.attention.step(self.attention_norm(x_t), state)
+        return self._after_attention(x_t, o, training=False), state
+
+    def get_initial_state(self, batch_size):
+        """The state that has seen nothing. The block must have been built."""
+        if not self.built:
+            raise ValueError(f"{self.name} is not built yet: call it once, or build it with build((batch, time, features)).")
+        return self.attention.get_initial_state(batch_size)
+
+    def _after_attention(self, x, o, training):
+        x = x + self.drop(self.projection(o), training=training)
+        y = self.contract(self.expand(self.norm(x)))
+        return x + self.drop(y, training=training)
+
+    def compute_mask(self, inputs, mask=None):
+        return mask
+
+    def compute_output_shape(self, input_shape, *_, **__):
+        shape = tuple(input_shape)
+        return (*shape, 1) if len(shape) == 2 else shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "heads": self.heads,
+            "dim": self.dim,
+            "feed_forward": self.feed_forward,
+            "activation": keras.activations.serialize(self.activation),
+            "dropout": self.dropout,
+            "recurrent_dropout": self.recurrent_dropout,
+            "epsilon": self.epsilon,
+            "seed": self.seed,
+        }
