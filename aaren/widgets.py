@@ -11,39 +11,40 @@ import math
 import numbers
 import re
 import string
-from dataclasses import dataclass
+import time
 from importlib import resources
+from typing import NamedTuple
 
 MAX_FRAMES = 120
 MAX_BYTES = 1_500_000
 
 
 def explore(draw, /, **controls):
-    """Show the figure of `draw` with a control for each of its arguments.
+    """Show the figure that `draw` makes, with a control for each of its arguments.
 
-    Every combination of values is drawn ahead, so keep `draw` quick and its figures small, and
-    let it depend on its arguments alone: seed whatever is random. What appears is one output in
-    four forms, and each front end takes the best that it can show:
+    Every combination of values is drawn ahead, so keep `draw` quick and its figures small, and let
+    it depend on its arguments alone: seed whatever is random. One output holds four forms, and
+    each front end shows the best that it can:
 
     * with a kernel, ipywidgets that call `draw` again when a control moves;
-    * on a static page, the same controls in HTML over the frames drawn ahead: no kernel, no network;
+    * on a static page, the same controls in HTML over those frames, with no kernel or network;
     * where neither can run, the first frame as a picture; in a terminal, a line of text.
 
     Args:
-        draw: a function of the controls that returns a matplotlib figure, or a pair
-            `(figure, alternative_text)`. The first line of its docstring, formatted with the
-            controls, is the picture's alternative text; a control that the line does not name
-            is added to it.
-        **controls: the values to try, by argument name. A list of increasing numbers becomes a
-            slider, a list of strings a choice, a `range` a slider with a play button.
-            The first value of each is shown first.
+        draw: a function of the controls that returns a matplotlib figure, or the pair
+            (figure, alternative text). Without such a pair the picture's alternative text is the
+            first line of the docstring, formatted with the controls; those that the line does not
+            name are added at its end.
+        **controls: the values to try, by argument. A list of increasing numbers becomes a slider,
+            a list of strings a choice, a `range` a slider with a play button. The first value of
+            each is shown first.
 
     Raises:
-        ValueError: if a control has fewer than two values, equal, unsorted or mixed ones; if `draw`
-            does not take the controls or returns no figure; if there are more than
+        ValueError: for controls with fewer than two values, or with equal, unsorted or mixed ones;
+            for a `draw` that does not take the controls or returns no figure; for more than
             `MAX_FRAMES` combinations or `MAX_BYTES` of HTML.
-        RuntimeError: if `draw` fails; the message names the combination.
-        ImportError: if matplotlib or IPython is missing.
+        RuntimeError: for a `draw` that fails; the message names the combination.
+        ImportError: without matplotlib or IPython.
 
     Example:
         >>> def weights(temperature):
@@ -54,57 +55,30 @@ def explore(draw, /, **controls):
         ...     return figure
         >>> explore(weights, temperature=[0.25, 0.5, 1, 2, 4])
     """
-    figure = _Drawing(draw, [_Control.of(name, values) for name, values in controls.items()])
-    frames = figure.frames()
+    controls = [_control(name, values) for name, values in controls.items()]
+    _check_draw(draw, controls)
+    frame = functools.partial(_frame, draw, _describer(draw, controls))
+    names, started = [c.name for c in controls], time.perf_counter()
+    combinations = itertools.product(*(c.values for c in controls))
+    frames = [frame(dict(zip(names, values, strict=True))) for values in combinations]
+    seconds = (time.perf_counter() - started) / len(frames)
+    given = [f"{c.name}={c.values!r}" for c in controls]
     bundle = {
-        "text/plain": str(figure),
-        "image/png": frames[0].picture,
-        "text/html": _page(figure, frames),
+        "text/plain": f"explore({', '.join([_name(draw), *given])})",
+        "image/png": frames[0].png,
+        "text/html": _page(controls, frames),
     }
-    view = _live(figure, frames[0])
-    if view is not None:
-        bundle["application/vnd.jupyter.widget-view+json"] = {
-            "version_major": 2,
-            "version_minor": 0,
-            "model_id": view.model_id,
-        }
+    live = _live(controls, frame, frames[0], seconds)
+    if live is not None:
+        view = {"version_major": 2, "version_minor": 0, "model_id": live.model_id}
+        bundle["application/vnd.jupyter.widget-view+json"] = view
     _display(bundle)
 
 
-@dataclass(frozen=True)
-class _Control:
+class _Control(NamedTuple):
     name: str
     kind: str  # "slider", "choice" or "steps"
-    values: tuple
-
-    @classmethod
-    def of(cls, name, values):
-        def wrong(what, way_out):
-            return ValueError(f"{name} {what}; got {name}={values!r}. {way_out}")
-
-        known = isinstance(values, (list, tuple, range)) or hasattr(values, "tolist")
-        items = values.tolist() if hasattr(values, "tolist") else values
-        if not known or not hasattr(items, "__len__"):
-            raise wrong("must be a list of values to try", f"Write for example {name}=[1, 2, 4].")
-        items = [item.item() if hasattr(item, "item") else item for item in items]
-        if len(items) < 2:
-            raise wrong("needs two values or more", "Add values, or set it inside draw.")
-        if all(isinstance(item, str) and item.strip() for item in items):
-            if len(set(items)) < len(items):
-                raise wrong("must hold each value once", "Remove the values that are equal.")
-            return cls(name, "choice", tuple(items))
-        if not all(isinstance(i, numbers.Real) and not isinstance(i, bool) for i in items):
-            raise wrong(
-                "must hold numbers only or non-empty strings only",
-                'Values of other kinds can be named by strings, such as ["off", "on"].',
-            )
-        if not all(math.isfinite(item) for item in items):
-            raise wrong("must hold finite numbers", "Remove NaN and infinity.")
-        if any(a >= b for a, b in itertools.pairwise(items)):
-            raise wrong(
-                "must hold increasing numbers, each once", f"Write {name}={sorted(set(items))}."
-            )
-        return cls(name, "steps" if isinstance(values, range) else "slider", tuple(items))
+    values: list | range
 
     @property
     def label(self):
@@ -112,131 +86,153 @@ class _Control:
 
     @property
     def texts(self):
-        if self.kind == "choice":
-            return list(self.values)
-        short = [f"{v:.6g}" if isinstance(v, float) else str(v) for v in self.values]
-        return short if len(set(short)) == len(short) else [str(v) for v in self.values]
+        short = [
+            f"{value:.6g}" if isinstance(value, float) else str(value) for value in self.values
+        ]
+        return short if len(set(short)) == len(short) else [str(value) for value in self.values]
 
 
-@dataclass(frozen=True)
-class _Frame:
-    picture: str  # PNG, base64
-    size: tuple
+class _Frame(NamedTuple):
+    png: str  # in base64
+    width: int
+    height: int
     alt: str
 
     @property
     def tag(self):
-        width, height = self.size
         return (
-            f'<img src="data:image/png;base64,{self.picture}" alt="{html.escape(self.alt)}" '
-            f'width="{width}" height="{height}" style="max-width:100%;height:auto">'
+            f'<img src="data:image/png;base64,{self.png}" alt="{html.escape(self.alt)}" '
+            f'width="{self.width}" height="{self.height}" style="max-width:100%;height:auto">'
         )
 
 
-class _Drawing:
-    """The reader's function with its checked controls."""
+def _control(name, values):
+    """Check the values of one control and find its kind."""
 
-    def __init__(self, draw, controls):
-        if not callable(draw):
-            raise ValueError(
-                f"draw must be a function that returns a matplotlib figure; got {draw!r}. "
-                "Pass the function itself, not its result."
-            )
-        inner = draw
-        while isinstance(inner, functools.partial):
-            inner = inner.func
-        name = getattr(inner, "__name__", type(inner).__name__)
-        self.draw, self.controls = draw, controls
-        self.name = "draw" if name == "<lambda>" else name
-        self.title = "figure" if name == "<lambda>" else name.strip("_").replace("_", " ")
-        if not controls:
-            raise ValueError(
-                f"explore needs at least one control; got none. Write explore({self.name}, "
-                "temperature=[0.5, 1, 2]) with an argument of the function."
-            )
-        first = {c.name: c.values[0] for c in controls}
+    def wrong(expected, way_out):
+        return ValueError(f"{name} must {expected}; got {name}={values!r}. {way_out}")
+
+    items = values.tolist() if hasattr(values, "tolist") else values
+    if not isinstance(items, (list, tuple, range)):
+        raise wrong(
+            "be a list of values to try, or a range", f"Write for example {name}=[1, 2, 4]."
+        )
+    steps = isinstance(items, range)
+    items = [item.item() if hasattr(item, "item") else item for item in items]
+    if len(items) < 2:
+        raise wrong("have two values or more", "Add values, or set it inside draw.")
+    choice = all(isinstance(item, str) and item.strip() for item in items)
+    if not choice and not all(
+        isinstance(i, numbers.Real) and not isinstance(i, bool) for i in items
+    ):
+        way_out = 'Give values of other kinds a name each, such as ["off", "on"].'
+        raise wrong("hold numbers only, or strings with a text each", way_out)
+    if not choice and not all(math.isfinite(item) for item in items):
+        raise wrong("hold finite numbers", "Remove NaN and infinity.")
+    if len(set(items)) < len(items):
+        raise wrong("hold each value once", "Remove the equal ones.")
+    if not choice and items != sorted(items):
+        raise wrong("hold increasing numbers", f"Write {name}={sorted(items)}.")
+    if choice:
+        return _Control(name, "choice", items)
+    return _Control(name, "steps", values) if steps else _Control(name, "slider", items)
+
+
+def _check_draw(draw, controls):
+    if not callable(draw):
+        raise ValueError(  # noqa: TRY004 bad input is a ValueError everywhere in this package
+            f"draw must be a function that returns a matplotlib figure; got {draw!r}. "
+            "Pass the function itself, not its result."
+        )
+    name, first = _name(draw), {c.name: c.values[0] for c in controls}
+    if not controls:
+        raise ValueError(
+            f"explore must have a control; got none. Write explore({name}, temperature=[0.5, 1])."
+        )
+    try:
+        inspect.signature(draw).bind(**first)
+    except TypeError as error:
+        raise ValueError(
+            f"{name} must take the controls and need nothing else; got {', '.join(first)} for "
+            f"{name}{inspect.signature(draw)}: {error}. Name the controls after its arguments."
+        ) from None
+    count = math.prod(len(c.values) for c in controls)
+    if count > MAX_FRAMES:
+        sizes = " × ".join(f"{len(c.values)} {c.name}" for c in controls)
+        raise ValueError(
+            f"the controls must have at most {MAX_FRAMES} combinations; got {count} ({sizes}). "
+            "Give them fewer values, or make two figures of it."
+        )
+
+
+def _describer(draw, controls):
+    """The function from a combination to the alternative text, which names every control."""
+    name = _name(draw)
+    doc = (getattr(_inner(draw), "__doc__", None) or "").strip()
+    line = doc.splitlines()[0].strip() if doc else name.strip("_").replace("_", " ")
+
+    def describe(values):
         try:
-            inspect.signature(draw).bind(**first)
-        except TypeError as error:
-            raise ValueError(
-                f"{self.name} must take the controls {', '.join(first)} and need nothing else; "
-                f"got {self.name}{inspect.signature(draw)}: {error}. "
-                "Give the controls the names of the function's arguments."
-            ) from None
-        doc = (getattr(inner, "__doc__", None) or "").strip()
-        self.caption = doc.splitlines()[0].strip() if doc else self.title
-        self.describe(first)
-
-    def __str__(self):
-        values = [f"{c.name}=[{', '.join(c.texts)}]" for c in self.controls]
-        return f"explore({', '.join([self.name, *values])})"
-
-    def combinations(self):
-        names = [c.name for c in self.controls]
-        for values in itertools.product(*(c.values for c in self.controls)):
-            yield dict(zip(names, values, strict=True))
-
-    def describe(self, values):
-        """The alternative text, which names every control."""
-        try:
-            text = self.caption.format(**values)
-            fields = [field for _, field, _, _ in string.Formatter().parse(self.caption) if field]
+            text = line.format(**values)
+            parsed = string.Formatter().parse(line)
+            fields = {re.split(r"[.[]", field or "")[0] for _, field, _, _ in parsed}
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise ValueError(
-                f"the first line of {self.name}'s docstring must be alternative text with controls "
-                f"in braces ({', '.join(values)}); got {self.caption!r}: "
-                f"{type(error).__name__}: {error}. Write other braces twice: {{{{ }}}}."
+                f"the first line of {name}'s docstring must be a text with controls in braces; "
+                f"got {line!r}: {type(error).__name__}: {error}. "
+                f"Controls are {', '.join(values)}; write other braces twice."
             ) from None
-        named = {re.split(r"[.\[]", field)[0] for field in fields}
-        rest = [
-            f"{c.label} = {c.texts[c.values.index(values[c.name])]}"
-            for c in self.controls
-            if c.name not in named
-        ]
+        missing = [c for c in controls if c.name not in fields]
+        rest = [f"{c.label} = {c.texts[c.values.index(values[c.name])]}" for c in missing]
         return f"{text} ({', '.join(rest)})" if rest else text
 
-    def frame(self, values):
-        """Draw one combination and leave no figure open."""
-        plt = _pyplot()
-        where = ", ".join(f"{name}={value!r}" for name, value in values.items())
-        before, figure, picture = set(plt.get_fignums()), None, None
-        try:
-            result = self.draw(**values)
-            pair = isinstance(result, tuple) and len(result) == 2
-            figure, alt = result if pair else (result, self.describe(values))
-            if isinstance(figure, plt.Figure):
-                picture, size = _compressed(figure)
-        except Exception as error:
-            raise RuntimeError(
-                f"{self.name} failed at {where}: {type(error).__name__}: {error}. "
-                "Every combination of the controls must draw."
-            ) from error
-        finally:
-            for number in set(plt.get_fignums()) - before:
-                plt.close(number)
-            if isinstance(figure, plt.Figure):
-                plt.close(figure)
-        if picture is None:
-            raise ValueError(
-                f"{self.name} must return a matplotlib Figure; got {type(result).__name__} at "
-                f"{where}. End it with `return figure`."
-            )
-        if not isinstance(alt, str) or not alt.strip():
-            raise ValueError(
-                f"{self.name} must return a figure, or a figure and its alternative text; got "
-                f"{alt!r} as the text at {where}. Return words, or the figure alone."
-            )
-        return _Frame(picture, size, alt)
+    describe({c.name: c.values[0] for c in controls})
+    return describe
 
-    def frames(self):
-        count = math.prod(len(c.values) for c in self.controls)
-        if count > MAX_FRAMES:
-            sizes = " × ".join(f"{len(c.values)} {c.name}" for c in self.controls)
-            raise ValueError(
-                f"the controls of {self.name} must have at most {MAX_FRAMES} combinations; got "
-                f"{count} ({sizes}). Give them fewer values, or make two figures of it."
-            )
-        return [self.frame(values) for values in self.combinations()]
+
+def _frame(draw, describe, values):
+    """Draw one combination and leave no figure open, or the notebook would show it once more."""
+    plt, name = _pyplot(), _name(draw)
+    where = ", ".join(f"{key}={value!r}" for key, value in values.items())
+    before, figure, drawn = set(plt.get_fignums()), None, None
+    try:
+        result = draw(**values)
+        pair = isinstance(result, tuple) and len(result) == 2
+        figure, alt = result if pair else (result, describe(values))
+        if isinstance(figure, plt.Figure):
+            drawn = _compressed(figure)
+    except Exception as error:
+        raise RuntimeError(
+            f"{name} must draw every combination; at {where} it failed with "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    finally:
+        for number in set(plt.get_fignums()) - before:
+            plt.close(number)
+        if isinstance(figure, plt.Figure):
+            plt.close(figure)
+    if drawn is None:
+        raise ValueError(
+            f"{name} must return a matplotlib Figure; got {type(figure).__name__} at {where}. "
+            "End it with `return figure`."
+        )
+    if not isinstance(alt, str) or not alt.strip():
+        raise ValueError(
+            f"{name} must return a text beside its figure; got {alt!r} at {where}. "
+            "Say what the figure shows, or return the figure alone."
+        )
+    return _Frame(*drawn, alt)
+
+
+def _inner(draw):
+    while isinstance(draw, functools.partial):
+        draw = draw.func
+    return draw
+
+
+def _name(draw):
+    name = getattr(_inner(draw), "__name__", type(draw).__name__)
+    return "figure" if name == "<lambda>" else name
 
 
 def _pyplot():
@@ -250,43 +246,39 @@ def _pyplot():
 
 
 def _compressed(figure):
-    """The figure as a palette PNG: a third of matplotlib's own, and smaller than its SVG."""
+    """The figure as (PNG in base64, width, height), with a palette: a third of matplotlib's own."""
     from PIL import Image
 
     raw, small = io.BytesIO(), io.BytesIO()
-    with _pyplot().rc_context({"savefig.bbox": "standard"}):  # or frames would differ in size
+    with _pyplot().rc_context({"savefig.bbox": "standard"}):  # "tight" frames would differ in size
         figure.savefig(raw, format="png")
     image = Image.open(raw).convert("RGBA")
     opaque = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    opaque.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(
-        small, format="png", optimize=True
-    )
-    return base64.b64encode(small.getvalue()).decode(), image.size
+    opaque = opaque.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    # the quantiser's white is 254; next to a white page that shows
+    opaque.putpalette([255 if level > 252 else level for level in opaque.getpalette()])
+    opaque.save(small, format="png", optimize=True)
+    return base64.b64encode(small.getvalue()).decode(), *image.size
 
 
-def _page(figure, frames):
-    """The HTML of its own: equal pictures are stored once, the first one in the image itself."""
+def _page(controls, frames):
+    """The HTML form. Equal pictures are stored once, the first one in the image itself."""
     files = {}
-    order = [files.setdefault(frame.picture, len(files)) for frame in frames]
+    order = [files.setdefault(frame.png, len(files)) for frame in frames]
     spec = {
-        "controls": [{"label": c.label, "kind": c.kind, "texts": c.texts} for c in figure.controls],
+        "controls": [{"label": c.label, "kind": c.kind, "texts": c.texts} for c in controls],
         "alts": [frame.alt for frame in frames],
     }
     template = resources.files("aaren").joinpath("explore.html").read_text(encoding="utf-8")
     page = string.Template(template).substitute(
-        title=html.escape(figure.title),
-        alt=html.escape(frames[0].alt),
-        first=frames[0].picture,
-        width=frames[0].size[0],
-        height=frames[0].size[1],
+        image=frames[0].tag,
         spec=_json(spec),
         pictures=_json({"files": [None, *list(files)[1:]], "order": order}),
     )
     if len(page) > MAX_BYTES:
         raise ValueError(
-            f"the {len(frames)} frames of {figure.name} must fit into {MAX_BYTES / 1e6:g} MB of "
-            f"HTML; got {len(page) / 1e6:.2f} MB. Give the controls fewer values, or draw "
-            "smaller figures (figsize, dpi)."
+            f"the {len(frames)} frames must fit into {MAX_BYTES / 1e6:g} MB of HTML; got "
+            f"{len(page) / 1e6:.2f} MB. Give the controls fewer values, or draw smaller figures."
         )
     return page
 
@@ -295,7 +287,7 @@ def _json(value):
     return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def _live(figure, first):
+def _live(controls, frame, first, seconds):
     """The ipywidgets form, or None where no kernel would answer it."""
     try:
         import ipywidgets
@@ -304,36 +296,31 @@ def _live(figure, first):
         return None
     if getattr(get_ipython(), "kernel", None) is None:
         return None
-    return _widget(ipywidgets, figure, first)
-
-
-def _widget(ipywidgets, figure, first):
-    picture = ipywidgets.HTML(value=first.tag)
-    inputs, rows = {}, []
-    for control in figure.controls:
+    picture, inputs, rows = ipywidgets.HTML(first.tag), {}, []
+    for control in controls:
         options = list(zip(control.texts, control.values, strict=True))
-        kind = ipywidgets.Dropdown if control.kind == "choice" else ipywidgets.SelectionSlider
-        more = {} if control.kind == "choice" else {"continuous_update": False}
-        widget = kind(
-            options=options,
-            description=control.label,
-            style={"description_width": "initial"},
-            **more,
-        )
-        inputs[control.name] = widget
-        rows.append(widget)
-        if control.kind == "steps":
-            play = ipywidgets.Play(min=0, max=len(options) - 1, interval=700)
-            ipywidgets.link((play, "value"), (widget, "index"))
-            rows[-1] = ipywidgets.HBox([widget, play])
-
-    def redraw(change):
-        try:
-            frame = figure.frame({name: widget.value for name, widget in inputs.items()})
-        except Exception as error:
-            picture.value = f'<pre role="alert">{html.escape(str(error))}</pre>'
+        common = {
+            "options": options,
+            "description": control.label,
+            "style": {"description_width": "initial"},
+        }
+        if control.kind == "choice":
+            row = widget = ipywidgets.Dropdown(**common)
         else:
-            picture.value = frame.tag
+            row = widget = ipywidgets.SelectionSlider(**common, continuous_update=False)
+        if control.kind == "steps":
+            # no faster than the kernel draws, or pressing pause would stop nothing
+            play = ipywidgets.Play(max=len(options) - 1, interval=max(700, int(1500 * seconds)))
+            ipywidgets.link((play, "value"), (widget, "index"))
+            row = ipywidgets.HBox([widget, play])
+        inputs[control.name] = widget
+        rows.append(row)
+
+    def redraw(_):
+        try:
+            picture.value = frame({name: widget.value for name, widget in inputs.items()}).tag
+        except (RuntimeError, ValueError) as error:
+            picture.value = f'<pre role="alert">{html.escape(str(error))}</pre>'
 
     for widget in inputs.values():
         widget.observe(redraw, names="index")
@@ -346,7 +333,7 @@ def _display(bundle):
         from IPython.display import display
     except ImportError:
         raise ImportError(
-            'explore shows its figure with IPython, which is missing: pip install "aaren[widgets]"'
+            'explore shows with IPython, which is missing: pip install "aaren[widgets]"'
         ) from None
     if get_ipython() is None:
         print(bundle["text/plain"])
