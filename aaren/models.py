@@ -226,8 +226,8 @@ class _MaskedCells(keras.layers.Layer):
         states, new_states = list(states), []
         for cell in self.cells:
             old = [states.pop(0) for _ in cell.state_size]
-            x, new = cell(x, old, training=training)
-            new_states += [ops.where(keep, n, o) for n, o in zip(new, old, strict=True)]
+            x, new = cell(x, old, training=training, keep=keep)
+            new_states += new
         return x, new_states
 
 

@@ -40,9 +40,11 @@ class _LearnedQuery:
             return prefix_attention(scores, values, mask=mask, initial_state=state, return_state=True)
         return prefix_attention(scores, values, mask=mask, initial_state=state), None
 
-    def token(self, x_t, state):
+    def token(self, x_t, state, keep=None):
         """One token more: the state of the token by itself is (s, 1, v)."""
         s, v = (ops.cast(part, self.state_dtype) for part in self.scores_and_values(x_t))
+        if keep is not None:
+            s, v = ops.where(keep, s, -float("inf")), ops.where(keep[..., None], v, ops.zeros_like(v))
         state = merge(state, State(s, ops.ones_like(s), v))
         return state.output, state
 
@@ -118,6 +120,7 @@ class AarenCell(_LearnedQuery, Cell):
         inputs: (B, F), one token.
         states: the three parts.
         training: whether to drop.
+        keep: (B, 1) bool, optional; False: leave the state as it is.
 
     Returns:
         `(outputs, states)`: outputs (B, D) or (B, H·D), and the new parts.

@@ -21,7 +21,8 @@ from aaren import _checks
 class AttentionHeads(keras.layers.Layer):
     """Arguments, weights' settings, heads and dropout: what a layer and its cell share.
 
-    A subclass brings `build`, `state_shapes`, `token(x_t, state)` and, for layers, `sequence(x, mask, state)`.
+    A subclass brings `build`, `state_shapes`, `empty`, `as_state`, `token(x_t, state, keep)` and,
+    for layers, `sequence(x, mask, state)`. `keep` (B, 1) bool is False where a token is masked.
     """
 
     def __init__(
@@ -289,7 +290,7 @@ class Cell(AttentionHeads, DropoutRNNCell):
     def state_size(self):
         return [math.prod(shape[1:]) for shape in self.state_shapes(1)]
 
-    def call(self, inputs, states, training=False):
+    def call(self, inputs, states, training=False, keep=None):
         x_t = ops.cast(inputs, self.compute_dtype)
         if training and self.dropout > 0:
             x_t = x_t * self.get_dropout_mask(x_t)
@@ -298,18 +299,13 @@ class Cell(AttentionHeads, DropoutRNNCell):
             ops.cast(ops.reshape(part, shape), self.state_dtype)
             for part, shape in zip(states, shapes, strict=True)
         ]
-        o, new = self.token(x_t, self.as_state(*state))
-        y = self.read(o, x_t, training)
-        return y, [
+        o, new = self.token(x_t, self.as_state(*state), keep)
+        if training and self.recurrent_dropout > 0:
+            o = o * self.get_recurrent_dropout_mask(x_t)
+        return self.combine(o), [
             ops.cast(ops.reshape(part, ops.shape(old)), old.dtype)
             for part, old in zip(new, states, strict=True)
         ]
-
-    def read(self, o, x_t, training):
-        """The cell's output, with the dropout of what is read from the state."""
-        if training and self.recurrent_dropout > 0:
-            o = o * self.get_recurrent_dropout_mask(x_t)
-        return self.combine(o)
 
     def get_initial_state(self, batch_size=None):
         """The state that has seen nothing, flat: one (B, size) array a part."""

@@ -42,9 +42,11 @@ class _LinearWeights:
         q, k, v = (ops.cast(part, self.state_dtype) for part in (q, k, v))
         return feature_map(q), feature_map(k), v
 
-    def token(self, x_t, state):
+    def token(self, x_t, state, keep=None):
         """One token more: S += φ(k) vᵀ and z += φ(k); read with φ(q)."""
         q, k, v = self.queries_keys_values(x_t)
+        if keep is not None:
+            k, v = (ops.where(keep[..., None], part, ops.zeros_like(part)) for part in (k, v))
         state = LinearState(
             state.matrix + k[..., :, None] * v[..., None, :], state.normaliser + k
         )
