@@ -20,7 +20,7 @@ book: $(READY) ## run the chapters that changed, build the HTML
 	@echo "Open it in a browser, or serve it: python3 -m http.server -d _build/html"
 
 test: $(READY) ## package tests, every notebook compared with its outputs, the book in a browser
-	$(PYTHON_IN_VENV) -m pytest -n 2 --dist loadscope --nbval --nbval-current-env --nbval-cell-timeout 600 tests chapters
+	$(PYTHON_IN_VENV) -m pytest -n 2 --dist loadscope --nbval tests chapters
 
 test-book: $(READY) ## only the browser tests
 	$(PYTHON_IN_VENV) -m pytest tests/test_book.py

@@ -66,8 +66,15 @@ def configure(app, config):
         )
 
 
+def mend_list_of_references(app, pagename, templatename, context, doctree):
+    """docutils marks the list as one, its entries with a role that is no list item: readers by ear lose both."""
+    if 'role="doc-biblioentry"' in context.get("body", ""):
+        context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+
+
 def setup(app):
     # Jupyter Book sets this value of sphinx_comments, which the book does not load
     app.add_config_value("comments_config", {}, "")
     app.connect("config-inited", configure, priority=100)
+    app.connect("html-page-context", mend_list_of_references)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

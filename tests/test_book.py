@@ -1,0 +1,238 @@
+"""The built book in a real browser, with the network cut.
+
+BOOK_HTML names a built book; without it the book is built from the notebooks' committed outputs.
+CHROMIUM names the browser; without it the one on the PATH is taken.
+"""
+
+import functools
+import http.server
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from urllib.parse import unquote, urldefrag, urljoin, urlparse
+
+import pytest
+import yaml
+from bs4 import BeautifulSoup
+
+ROOT = Path(__file__).resolve().parent.parent
+TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+CHAPTERS = [chapter["file"] for part in TOC["parts"] for chapter in part["chapters"]]
+PAGES = [f"{name}.html" for name in [TOC["root"], *CHAPTERS]]
+MATHJAX = "https://cdn.jsdelivr.net/npm/mathjax@"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+@pytest.fixture(scope="session")
+def book(tmp_path_factory):
+    """The folder of the built book."""
+    if os.environ.get("BOOK_HTML"):
+        return Path(os.environ["BOOK_HTML"]).resolve()
+    output = tmp_path_factory.mktemp("book")
+    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build"]
+    command += [ROOT / "chapters", "--path-output", output, "--all", "-W", "--keep-going", "-n"]
+    command += ["--config", ROOT / "_config.yml", "--toc", ROOT / "_toc.yml"]
+    environment = {**os.environ, "BOOK_OUTPUTS": "committed"}
+    build = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=ROOT)
+    assert build.returncode == 0, build.stdout[-2000:] + build.stderr[-4000:]
+    return output / "_build" / "html"
+
+
+@pytest.fixture(scope="session")
+def soup(book):
+    """A page of the book, parsed."""
+    return functools.cache(lambda page: BeautifulSoup((book / page).read_bytes(), "html.parser"))
+
+
+@pytest.fixture(scope="session")
+def address(book):
+    """Where the book is served while the tests run."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=str(book))
+    )
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
+    if not path:
+        reason = "no Chromium: install the package chromium, or name a browser with CHROMIUM=/path"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser, address):
+    """Open a page with every request to another host refused; its troubles gather in page.troubles."""
+    contexts = []
+
+    def visit(path, **settings):
+        context = browser.new_context(**settings)
+        contexts.append(context)
+        page = context.new_page()
+        page.troubles = []
+
+        def refuse(route):
+            if not route.request.url.startswith(MATHJAX):
+                page.troubles.append(f"asks another host for {route.request.url}")
+            route.abort()
+
+        def hear(message):
+            if message.type == "error" and not message.location["url"].startswith(MATHJAX):
+                page.troubles.append(f"console: {message.text} ({message.location['url']})")
+
+        def answered(response):
+            if response.status >= 400:
+                page.troubles.append(f"{response.status} for {response.url}")
+
+        page.route(lambda url: not url.startswith((address, "data:", "blob:")), refuse)
+        page.on("console", hear)
+        page.on("pageerror", lambda error: page.troubles.append(f"script: {error}"))
+        page.on("response", answered)
+        page.goto(address + path, wait_until="load")
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+
+
+@pytest.mark.parametrize("page", [*PAGES, "search.html", "genindex.html"])
+def test_page_loads_without_errors(visit, page):
+    opened = visit(page)
+    opened.wait_for_load_state("networkidle")
+    assert opened.troubles == []
+    fields = opened.locator("input[type=search]")
+    assert sum(fields.nth(i).is_visible() for i in range(fields.count())) <= 1
+    buttons = opened.locator("button.search-button-field, button.search-button")
+    assert sum(buttons.nth(i).is_visible() for i in range(buttons.count())) == 1
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_controls_change_their_picture(visit, soup, page):
+    """Each control alone, from its first value through all others, shows more than one picture."""
+    figures = soup(page).select(".aaren-explore")
+    if not figures:
+        return
+    opened = visit(page)
+    opened.context.set_offline(True)
+    boxes = opened.locator(".aaren-explore")
+    assert boxes.count() == len(figures)
+    for box in boxes.all():
+        image = box.locator("img")
+
+        def picture(image=image):
+            return image.get_attribute("src"), image.get_attribute("alt")
+
+        inputs = box.locator("input, select, button")
+        assert inputs.count() > 0
+        for control in box.locator("input[type=range]").all():
+            seen = {picture()}
+            control.focus()
+            for _ in range(int(control.get_attribute("max"))):
+                opened.keyboard.press("ArrowRight")
+                seen.add(picture())
+            opened.keyboard.press("Home")
+            assert len({source for source, _ in seen}) > 1, control.evaluate("e => e.labels[0].innerText")
+            assert len({alt for _, alt in seen}) > 1
+        for control in box.locator("select").all():
+            seen = set()
+            for value in control.locator("option").all():
+                control.select_option(value.get_attribute("value"))
+                seen.add(picture())
+            assert len({source for source, _ in seen}) > 1, control.evaluate("e => e.labels[0].innerText")
+            control.select_option(index=0)
+        for control in box.locator("button").all():
+            before = image.get_attribute("src")
+            control.click()
+            opened.wait_for_function(
+                "([image, before]) => image.src !== before", arg=[image.element_handle(), before]
+            )
+            control.click()
+    assert [trouble for trouble in opened.troubles if trouble.startswith("script")] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_phone_shows_the_whole_width(visit, page):
+    opened = visit(page, viewport={"width": 390, "height": 844}, has_touch=True)
+    too_wide = opened.evaluate("""() => document.documentElement.scrollWidth <= 390 ? [] :
+        [...document.querySelectorAll("article :not(pre *)")]
+            .filter((e) => e.getBoundingClientRect().right > 390).map((e) => e.outerHTML.slice(0, 200))""")
+    assert too_wide[:3] == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_page_follows_the_reader_s_colour_scheme(visit, scheme):
+    opened = visit(PAGES[0], color_scheme=scheme)
+    assert opened.evaluate("document.documentElement.dataset.theme") == scheme
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_content_is_accessible(visit, page):
+    """Every rule of axe on the light page, its contrasts on the dark one too."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    opened = visit(page, color_scheme="light")
+    # code holds thousands of coloured words: one of each colour will do
+    opened.evaluate("""() => {
+        const seen = new Set();
+        for (const word of document.querySelectorAll("article .highlight span[class]:not(:has(*))"))
+            if (seen.size === seen.add(word.className).size) word.replaceWith(word.textContent);
+    }""")
+    grave = []
+    for scheme, options in [("light", {}), ("dark", {"runOnly": ["color-contrast"]})]:
+        opened.evaluate("scheme => document.documentElement.dataset.theme = scheme", scheme)
+        found = Axe().run(opened, "article", {"preload": False, **options}).response
+        grave += [
+            f"{scheme}: {rule['id']} ({rule['impact']}): {node['html'][:200]}"
+            for rule in found["violations"]
+            if rule["impact"] in ("critical", "serious")
+            for node in rule["nodes"]
+        ]
+    assert grave == []
+
+
+@pytest.mark.parametrize("page", [*PAGES, "search.html", "genindex.html"])
+def test_internal_links_resolve(book, soup, page):
+    dead = []
+    for tag in soup(page).select("[href], [src]"):
+        link = tag.get("href") or tag.get("src") or ""
+        target, fragment = urldefrag(urljoin(f"http://book/{page}", link))
+        if urlparse(target).netloc != "book":
+            continue
+        path = unquote(urlparse(target).path).lstrip("/") or "index.html"
+        if not (book / path).is_file():
+            dead.append(link)
+        elif fragment and path.endswith(".html"):
+            name = unquote(fragment)
+            if not soup(path).find(lambda t, n=name: t.get("id") == n or t.get("name") == n):
+                dead.append(link)
+    assert dead == []
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_search_finds_a_word_of_each_chapter(visit, soup, chapter):
+    """The rarest-looking word of its text: the longest one."""
+    text = " ".join(p.get_text(" ") for p in soup(f"{chapter}.html").select("article section > p"))
+    words = [word for word in text.split() if word.isascii() and word.isalpha()]
+    word = max(words or soup(f"{chapter}.html").h1.get_text(" ").split(), key=len)
+    opened = visit(f"search.html?q={word}")
+    opened.locator(f"#search-results a[href^='{chapter}.html']").first.wait_for(timeout=10_000)
+    assert opened.troubles == []
