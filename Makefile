@@ -3,10 +3,11 @@ VENV ?= .venv
 PYTHON_IN_VENV = $(VENV)/bin/python
 READY = $(VENV)/.ready
 BACKENDS_READY = $(VENV)/.ready-backends
+JUPYTER_BOOK = $(VENV)/bin/jupyter-book build chapters --path-output . --config _config.yml --toc "$(CURDIR)/_toc.yml"
 export IPYTHONDIR = $(CURDIR)/.ipython
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help book test test-book test-backends run run-all lint format lock clean
+.PHONY: help book test test-book test-backends linkcheck run run-all lint format dist lock clean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -14,7 +15,7 @@ help: ## list these targets
 
 book: $(READY) ## run the chapters that changed, build the HTML
 	@rm -f _build/html/index.html
-	$(VENV)/bin/jupyter-book build chapters --path-output . --config _config.yml --toc "$(CURDIR)/_toc.yml" --all -W --keep-going -n
+	$(JUPYTER_BOOK) --all -W --keep-going -n
 	@test -s _build/html/index.html || { echo "The build made no _build/html/index.html"; exit 1; }
 	@echo "The book: file://$(CURDIR)/_build/html/index.html"
 	@echo "Open it in a browser, or serve it: python3 -m http.server -d _build/html"
@@ -28,6 +29,9 @@ test-book: $(READY) ## only the browser tests
 test-backends: $(BACKENDS_READY) ## the package's tests on JAX, then on PyTorch
 	KERAS_BACKEND=jax $(PYTHON_IN_VENV) -m pytest tests -m backends
 	KERAS_BACKEND=torch $(PYTHON_IN_VENV) -m pytest tests -m backends
+
+linkcheck: $(READY) ## check the links to other sites
+	BOOK_OUTPUTS=committed $(JUPYTER_BOOK) --builder linkcheck
 
 run: $(READY) ## run one chapter in place: make run CHAPTER=chapters/02-one-softmax.ipynb
 	$(if $(wildcard $(CHAPTER)),,$(error Name a chapter: make run CHAPTER=chapters/02-one-softmax.ipynb))
@@ -43,6 +47,11 @@ lint: $(READY) ## check the style of the code
 format: $(READY) ## mend the style of the code
 	$(PYTHON_IN_VENV) -m ruff check --fix .
 	$(PYTHON_IN_VENV) -m ruff format .
+
+dist: $(READY) ## build the package and check it
+	rm -rf dist
+	$(PYTHON_IN_VENV) -m build
+	$(PYTHON_IN_VENV) -m twine check --strict dist/*
 
 # uv resolves once for every system and for Python 3.11 to 3.13; it lives in a folder that is thrown away
 lock: ## renew the locked versions: requirements.txt and requirements-backends.txt

@@ -27,7 +27,9 @@ def repository_url():
         origin = subprocess.run(git, capture_output=True, text=True).stdout.strip()
     except FileNotFoundError:
         return None
-    match = re.fullmatch(r"(?:https://|ssh://)?(?:[^@/]+@)?([\w.-]+\.\w+)[:/](.+?)(?:\.git)?/?", origin)
+    match = re.fullmatch(
+        r"(?:https://|ssh://)?(?:[^@/]+@)?([\w.-]+\.\w+)[:/](.+?)(?:\.git)?/?", origin
+    )
     return f"https://{match[1]}/{match[2]}" if match else None
 
 
@@ -52,7 +54,9 @@ def state_of_code():
 def configure(app, config):
     if os.environ.get("BOOK_OUTPUTS") == "committed":
         config.nb_execution_mode = "off"
-    config.nb_execution_cache_path = str(Path(app.outdir).parent / ".jupyter_cache" / state_of_code())
+    config.nb_execution_cache_path = str(
+        Path(app.outdir).parent / ".jupyter_cache" / state_of_code()
+    )
     config.html_baseurl = book_url()
     url = repository_url()
     if url:

@@ -1,6 +1,6 @@
 """Draws the two pictures that no chapter makes: the README's, and the card that links to the book show.
 
-    python scripts/figures.py        writes chapters/_static/rnn-and-scan.png and card.png
+python scripts/figures.py        writes chapters/_static/rnn-and-scan.png and card.png
 """
 
 from pathlib import Path
@@ -16,9 +16,13 @@ TOKENS = 8
 def row(axes, y, letter="", color="white"):
     """A dot for each token: scores and outputs by their letters, the states between them empty."""
     edge = color if letter else COLORS["truth"]
-    axes.scatter(range(TOKENS), [y] * TOKENS, s=330, c=color, edgecolors=edge, linewidths=1.6, zorder=3)
+    axes.scatter(
+        range(TOKENS), [y] * TOKENS, s=330, c=color, edgecolors=edge, linewidths=1.6, zorder=3
+    )
     for i in range(TOKENS if letter else 0):
-        axes.text(i, y, f"${letter}_{i + 1}$", color="white", ha="center", va="center", size=12, zorder=4)
+        axes.text(
+            i, y, f"${letter}_{i + 1}$", color="white", ha="center", va="center", size=12, zorder=4
+        )
 
 
 def arrow(axes, start, end):
@@ -70,7 +74,9 @@ def main():
     plt.close(figure)
 
     figure = plt.figure(figsize=(12, 6.3), layout="none")
-    figure.text(0.05, 0.62, "Attention\nas an RNN", size=62, weight="bold", va="center", linespacing=1.1)
+    figure.text(
+        0.05, 0.62, "Attention\nas an RNN", size=62, weight="bold", va="center", linespacing=1.1
+    )
     figure.text(
         0.05, 0.25, "From one softmax to a layer that trains\nas a parallel scan and streams\nin constant memory",
         size=20, va="center", linespacing=1.4,

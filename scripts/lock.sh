@@ -10,6 +10,6 @@ lock() {
   UV_CUSTOM_COMPILE_COMMAND="make lock" "$tools/bin/uv" pip compile -q --upgrade --universal \
     --python-version 3.11 pyproject.toml "$@"
 }
-lock --extra test -o requirements.txt
+lock --extra dev -o requirements.txt
 lock --extra backends -c requirements.txt -o requirements-backends.txt
 git --no-pager diff --stat requirements.txt requirements-backends.txt || true

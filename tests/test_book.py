@@ -150,14 +150,18 @@ def test_controls_change_their_picture(visit, soup, page):
                 opened.keyboard.press("ArrowRight")
                 seen.add(picture())
             opened.keyboard.press("Home")
-            assert len({source for source, _ in seen}) > 1, control.evaluate("e => e.labels[0].innerText")
+            assert len({source for source, _ in seen}) > 1, control.evaluate(
+                "e => e.labels[0].innerText"
+            )
             assert len({alt for _, alt in seen}) > 1
         for control in box.locator("select").all():
             seen = set()
             for value in control.locator("option").all():
                 control.select_option(value.get_attribute("value"))
                 seen.add(picture())
-            assert len({source for source, _ in seen}) > 1, control.evaluate("e => e.labels[0].innerText")
+            assert len({source for source, _ in seen}) > 1, control.evaluate(
+                "e => e.labels[0].innerText"
+            )
             control.select_option(index=0)
         for control in box.locator("button").all():
             before = image.get_attribute("src")
