@@ -12,7 +12,7 @@ import numbers
 import re
 import string
 import time
-from importlib import resources
+from pathlib import Path
 from typing import NamedTuple
 
 MAX_FRAMES = 120
@@ -269,7 +269,7 @@ def _page(controls, frames):
         "controls": [{"label": c.label, "kind": c.kind, "texts": c.texts} for c in controls],
         "alts": [frame.alt for frame in frames],
     }
-    template = resources.files("aaren").joinpath("explore.html").read_text(encoding="utf-8")
+    template = Path(__file__).with_name("explore.html").read_text(encoding="utf-8")
     page = string.Template(template).substitute(
         image=frames[0].tag,
         spec=_json(spec),
