@@ -27,12 +27,13 @@ from aaren import widgets
 from aaren.widgets import explore
 
 VIEW = "application/vnd.jupyter.widget-view+json"
-TEMPERATURES, SCORES = [0.25, 0.5, 1, 2], ["near", "far"]
+TEMPERATURES, SCORES = [0.25, 0.5, 1, 2], ["near", "far", "flat"]
 
 
 def weights(temperature, scores):
     """Weights of {scores} scores at temperature {temperature}."""
-    values = np.exp(np.array({"near": [1, 1.2, 0.9], "far": [1, 4, 2]}[scores]) / temperature)
+    values = {"near": [1, 1.2, 0.9], "far": [1, 4, 2], "flat": [1, 1, 1]}[scores]
+    values = np.exp(np.array(values) / temperature)
     figure, axes = plt.subplots(figsize=(4, 2))
     axes.bar(["a", "b", "c"], values / values.sum())
     return figure
@@ -77,7 +78,7 @@ def test_one_bundle_holds_the_page_the_picture_and_the_text(shown):
     (bundle,) = shown
     assert set(bundle) == {"text/plain", "image/png", "text/html"}  # no kernel, no widget view
     assert bundle["text/plain"] == (
-        "explore(weights, temperature=[0.25, 0.5, 1, 2], scores=['near', 'far'])"
+        "explore(weights, temperature=[0.25, 0.5, 1, 2], scores=['near', 'far', 'flat'])"
     )
     picture = Image.open(io.BytesIO(base64.b64decode(bundle["image/png"])))
     assert (picture.format, picture.mode) == ("PNG", "P")
@@ -368,7 +369,7 @@ def test_live_picture_equals_the_one_on_the_page(live, shown):
     slider, _, picture = live(weights, temperature=TEMPERATURES, scores=SCORES)
     slider.index = 3
     pictures = data_of(shown[0]["text/html"], "pictures")
-    assert pictures["files"][pictures["order"][3 * 2]] in picture.value
+    assert pictures["files"][pictures["order"][3 * 3]] in picture.value
 
 
 def test_live_steps_play(live):
@@ -548,19 +549,21 @@ def test_every_combination_can_be_reached_by_keyboard(visit, book):
     page = visit()
     slider, choice = page.get_by_role("slider", name="temperature"), page.get_by_role("combobox")
     seen = set()
-    for i, j in itertools.product(range(4), range(2)):
+    for i, j in itertools.product(range(4), range(3)):
         choice.first.focus()
-        page.keyboard.press("Home" if j == 0 else "ArrowDown")
+        page.keyboard.press("Home")
+        for _ in range(j):
+            page.keyboard.press("ArrowDown")
         slider.focus()
         page.keyboard.press("Home")
         for _ in range(i):
             page.keyboard.press("ArrowRight")
-        assert showing(page, 0) == expected(book, 0, 2 * i + j)
+        assert showing(page, 0) == expected(book, 0, 3 * i + j)
         assert slider.get_attribute("aria-valuetext") == f"{TEMPERATURES[i]:g}"
         value = page.locator(".aaren-explore").first.locator(".aaren-value")
         assert value.inner_text() == f"{TEMPERATURES[i]:g}"
-        seen.add(showing(page, 0)[0])
-    assert len(seen) == 8
+        seen.add(showing(page, 0))
+    assert len(seen) == 12
     assert [showing(page, n) for n in (1, 2)] == [expected(book, n) for n in (1, 2)]  # untouched
 
 
