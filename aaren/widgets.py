@@ -9,6 +9,7 @@ import itertools
 import json
 import math
 import numbers
+import os
 import re
 import string
 import time
@@ -29,6 +30,9 @@ def explore(draw, /, **controls):
     * with a kernel, ipywidgets that call `draw` again when a control moves;
     * on a static page, the same controls in HTML over those frames, with no kernel or network;
     * where neither can run, the first frame as a picture; in a terminal, a line of text.
+
+    A stored ipywidget is dead once its kernel is gone, and hides the forms that are not. So set the
+    environment variable AAREN_STATIC=1 where notebooks are run to be stored or published.
 
     Args:
         draw: a function of the controls that returns a matplotlib figure, or the pair
@@ -289,6 +293,8 @@ def _json(value):
 
 def _live(controls, frame, first, seconds):
     """The ipywidgets form, or None where no kernel would answer it."""
+    if os.environ.get("AAREN_STATIC", "0") not in ("", "0"):
+        return None
     try:
         import ipywidgets
         from IPython import get_ipython

@@ -300,6 +300,15 @@ def test_without_ipywidgets_the_rest_is_there(shown, monkeypatch, kernel):
     assert set(shown[0]) == {"text/plain", "image/png", "text/html"}
 
 
+@pytest.mark.parametrize("value, live", [("1", False), ("0", True), ("", True)])
+def test_notebooks_that_are_run_to_be_stored_hold_no_ipywidgets(
+    shown, monkeypatch, kernel, value, live
+):
+    monkeypatch.setenv("AAREN_STATIC", value)
+    explore(blank, k=[1, 2])
+    assert (VIEW in shown[0]) is live
+
+
 def test_in_a_terminal_it_prints_a_line(capsys):
     explore(steps, step=range(3))
     assert capsys.readouterr().out == "explore(steps, step=range(0, 3))\n"
@@ -321,6 +330,7 @@ def test_loading_the_module_loads_no_optional_library():
 
 @pytest.fixture
 def kernel(monkeypatch):
+    monkeypatch.delenv("AAREN_STATIC", raising=False)
     monkeypatch.setattr("IPython.get_ipython", lambda: SimpleNamespace(kernel=object()))
 
 
@@ -401,7 +411,8 @@ def test_live_errors_are_shown_and_pass(live):
     assert 'alt="at 3"' in picture.value
 
 
-def test_in_a_real_kernel_one_output_appears_and_its_controls_work():
+def test_in_a_real_kernel_one_output_appears_and_its_controls_work(monkeypatch):
+    monkeypatch.delenv("AAREN_STATIC", raising=False)
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     source = Path(__file__).read_text(encoding="utf-8")
     draw = source[source.index("def weights") : source.index("def steps")]
@@ -520,7 +531,7 @@ def visit(chromium, book):
         contexts.append(context)
         context.set_offline(True)
         page = context.new_page()
-        page.set_default_timeout(5000)
+        page.set_default_timeout(20_000)
         page.on("pageerror", lambda error: errors.append(error))
         page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
         page.on("request", lambda r: requests.append(r.url))
@@ -655,6 +666,7 @@ def test_scripts_run_a_second_time_change_nothing(visit, book):
         })"""
     )
     assert page.locator("input, select, button").count() == 5
+    assert page.get_by_role("slider", name="step").input_value() == "1"
     assert showing(page, 1) == expected(book, 1, 1)
 
 
