@@ -4,9 +4,12 @@
 it knows one output only. This module gives all three the same contract.
 """
 
+import functools
+
 import keras
 
 
+@functools.cache
 def custom_gradient(function):
     """Let `function` bring its own backward pass.
 
@@ -15,10 +18,11 @@ def custom_gradient(function):
             from one upstream gradient per output to a tuple of one gradient per input.
 
     Returns:
-        A function from the same tensors to the tuple of outputs.
+        A function from the same tensors to the tuple of outputs, the same one for the same `function`.
     """
-    if keras.backend.backend() == "torch":
-        return lambda *inputs: _torch_function().apply(function, *inputs)
+    backend = keras.backend.backend()
+    if backend == "torch":
+        return functools.partial(_torch_function().apply, function)
 
     def wrapped(*inputs):
         outputs, backward = function(*inputs)
@@ -29,7 +33,12 @@ def custom_gradient(function):
 
         return tuple(outputs), unpacked
 
-    return keras.ops.custom_gradient(wrapped)
+    differentiable = keras.ops.custom_gradient(wrapped)
+    if backend == "jax":
+        import jax
+
+        return jax.jit(differentiable)  # one compiled call, where the caller has not compiled it already
+    return differentiable
 
 
 def _torch_function():

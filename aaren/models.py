@@ -53,6 +53,8 @@ class _Stack(keras.Model):
         ]
 
     def build(self, input_shape):
+        if self.built:
+            return
         shape = tuple(input_shape)
         if len(shape) not in (2, 3):
             raise ValueError(

@@ -23,6 +23,7 @@ Source: Feng et al. 2024, "Attention as an RNN", arXiv 2405.13956: §3.1 for the
 Shapes: B batch, T time, H heads, D head size, N blocks, C steps in a block.
 """
 
+import functools
 from typing import Any, NamedTuple
 
 import keras
@@ -212,6 +213,7 @@ class PrefixAttention(keras.Operation):
 # -- the two passes ------------------------------------------------------------------------------------
 
 
+@functools.cache
 def _attend(return_state):
     """The forward pass with its closed-form backward pass; inside, time is the third axis: (B, H, T, D)."""
 

@@ -66,7 +66,8 @@ def autodiff(function, *arrays):
     if backend == "jax":
         import jax
 
-        return [numpy(g) for g in jax.grad(function, tuple(range(len(arrays))))(*arrays)]
+        gradient = jax.jit(jax.grad(function, tuple(range(len(arrays)))))
+        return [numpy(g) for g in gradient(*arrays)]
     import torch
 
     tensors = [torch.tensor(a, requires_grad=True) for a in arrays]

@@ -172,7 +172,7 @@ def test_gradients_equal_those_of_the_quadratic_form(time, masked):
     upstream = np.random.default_rng(2).normal(size=values.shape).astype("float32")
     mask = masks(time)["random"] if masked else None
     got = oracle.autodiff(
-        lambda s, v: ops.sum(aaren.prefix_attention(s, v, mask=mask) * upstream), scores, values
+        lambda s, v: ops.sum(ops.multiply(aaren.prefix_attention(s, v, mask=mask), upstream)), scores, values
     )
     for g, wanted in zip(got, oracle.gradients(scores, values, upstream, mask), strict=True):
         assert np.abs(g - wanted).max() <= 1e-5 * max(np.abs(wanted).max(), 1e-2)
@@ -184,15 +184,18 @@ def test_gradients_flow_through_states(time):
     scores, values = example(2 * time)
     weight = np.random.default_rng(3).normal(size=(2, 3, 4)).astype("float32")
 
+    def total(o, state):
+        used = ops.multiply(o, weight[:, None]), ops.multiply(state.output, weight), state.maximum, state.denominator
+        return sum(ops.sum(part) for part in used)
+
     def in_pieces(s, v):
         _, state = aaren.prefix_attention(s[:, :time], v[:, :time], return_state=True)
         o, state = aaren.prefix_attention(s[:, time:], v[:, time:], initial_state=state, return_state=True)
-        return ops.sum(o * weight[:, None]) + ops.sum(state.output * weight) + ops.sum(state.maximum + state.denominator)
+        return total(o, state)
 
     def in_one(s, v):
         o, state = aaren.prefix_attention(s, v, return_state=True)
-        o = o[:, time:]
-        return ops.sum(o * weight[:, None]) + ops.sum(state.output * weight) + ops.sum(state.maximum + state.denominator)
+        return total(o[:, time:], state)
 
     for a, b in zip(oracle.autodiff(in_pieces, scores, values), oracle.autodiff(in_one, scores, values), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-4)
@@ -203,7 +206,7 @@ def test_gradients_of_the_state_by_finite_differences():
 
     def loss(s, v):
         _, (m, u, w) = aaren.prefix_attention(s, v, return_state=True)
-        return ops.sum(2.0 * m) + ops.sum(3.0 * u) + ops.sum(w * np.array([1.0, -2.0], "float32"))
+        return ops.sum(2.0 * m) + ops.sum(3.0 * u) + ops.sum(ops.multiply(w, np.array([1.0, -2.0], "float32")))
 
     def exact(s, v):
         _, (m, u, w) = oracle.prefix_attention(s, v)
