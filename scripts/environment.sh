@@ -11,16 +11,16 @@ in_range='import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[
 python=$venv/bin/python
 if "$python" -c 'import pip' >/dev/null 2>&1; then
   "$python" -c "$in_range" >/dev/null 2>&1 ||
-    stop "$venv holds $("$python" --version), not Python 3.11 to 3.13: remove that folder and run the same command again."
+    stop "$venv holds $("$python" --version), not Python 3.11 to 3.13: remove that folder and run the same command again"
 else
   for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
     if "$candidate" -c "$in_range" >/dev/null 2>&1; then found=$candidate; break; fi
   done
   [ -n "${found:-}" ] || stop "No Python 3.11 to 3.13 with venv found${PYTHON:+ (PYTHON=$PYTHON)}:\
- install one (Debian and Ubuntu: the packages python3 and python3-venv), or name it with PYTHON=/path/to/python3."
+ install one (Debian and Ubuntu: the packages python3 and python3-venv), or name it with PYTHON=/path/to/python3"
   echo "Making the environment in $venv with $("$found" --version) (about 2.5 GB; a few minutes)" >&2
   out=$("$found" -m venv --clear "$venv" 2>&1) || case $out in
-    *"No space left"*) stop "The disk is full: free about 3 GB, then run the same command again." ;;
+    *"No space left"*) stop "The disk is full: free about 3 GB, then run the same command again" ;;
     *) stop "Python could not make the folder $venv: $(echo "$out" | tail -n 1)" ;;
   esac
 fi
@@ -29,9 +29,9 @@ log=$venv/pip.log
 install() {
   "$python" -m pip install --disable-pip-version-check --retries 2 "$@" >"$log" 2>&1 && return
   if grep -q "No space left" "$log"; then
-    stop "The disk is full: free about 3 GB, then run the same command again."
+    stop "The disk is full: free about 3 GB, then run the same command again"
   elif grep -qE "NewConnectionError|NameResolutionError|ConnectTimeout|ReadTimeout|ProxyError|SSLError|Network is unreachable" "$log"; then
-    stop "pip could not reach its package index: check the network (or the proxy), then run the same command again."
+    stop "pip could not reach its package index: check the network (or the proxy), then run the same command again"
   fi
   stop "pip stopped: $(grep -m 1 '^ERROR' "$log" || tail -n 1 "$log") (all of it in $log)"
 }
