@@ -12,6 +12,11 @@ import tensorflow as tf
 
 import aaren
 
+# before TensorFlow starts, that is, while tests are collected
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+
 SPEC = [tf.TensorSpec((None, None, 2)), tf.TensorSpec((None, None, 2, 3))]
 
 
@@ -30,7 +35,7 @@ def test_one_graph_for_every_length(compiled):
             loss = tf.reduce_sum(outputs)
         return outputs, state, tape.gradient(loss, [scores, values])
 
-    for time in [1, 9, 500] if compiled else [0, 1, 2, 7, 8, 9, 63, 500, 1025]:
+    for time in [9, 500] if compiled else [0, 1, 2, 9, 63, 500, 1025]:
         scores, values = example(time)
         outputs, state, gradients = run(scores, values)
         wanted, final = oracle.prefix_attention(scores, values)
@@ -83,7 +88,7 @@ def test_second_derivatives():
 @pytest.mark.parametrize("jit", [False, True], ids=["graph", "XLA"])
 def test_fit_and_predict_compiled_or_not(jit):
     inputs = keras.Input((None, 5))
-    model = keras.Model(inputs, aaren.layers.AarenBlock(5, dropout=0.1)(inputs))
+    model = keras.Model(inputs, aaren.layers.Aaren(2, 5, dropout=0.1)(inputs))
     model.compile("adam", "mse", jit_compile=jit)
     x = np.random.default_rng(0).normal(size=(4, 40, 5)).astype("f")
     assert np.isfinite(model.fit(x, x, verbose=0).history["loss"][0])
@@ -91,13 +96,6 @@ def test_fit_and_predict_compiled_or_not(jit):
 
 
 def test_two_devices_train_as_one():
-    devices = tf.config.list_physical_devices("CPU")
-    try:
-        tf.config.set_logical_device_configuration(
-            devices[0], [tf.config.LogicalDeviceConfiguration()] * 2
-        )
-    except RuntimeError:
-        pass  # TensorFlow has started already: conftest asked for two devices before it did
     assert len(tf.config.list_logical_devices("CPU")) == 2
     x = np.random.default_rng(0).normal(size=(8, 20, 3)).astype("f")
 
