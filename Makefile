@@ -5,6 +5,7 @@ READY = $(VENV)/.ready
 BACKENDS_READY = $(VENV)/.ready-backends
 JUPYTER_BOOK = $(VENV)/bin/jupyter-book build chapters --path-output . --config _config.yml --toc "$(CURDIR)/_toc.yml"
 export IPYTHONDIR = $(CURDIR)/.ipython
+export AAREN_STATIC = 1
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .PHONY: help book test test-book test-backends linkcheck run run-all lint format dist lock clean
