@@ -1,12 +1,13 @@
 """Checks of arguments: every error names the argument, what was expected and what came."""
 
+import numbers
+import operator
+
 import keras
 from keras import ops
 
 
 def positive_int(value, name):
-    import operator
-
     try:
         number = operator.index(value)
     except TypeError:
@@ -18,7 +19,7 @@ def positive_int(value, name):
 
 def rate(value, name):
     """A dropout rate."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= value <= 1:
         raise ValueError(f"`{name}` must be a number from 0 to 1; got {name}={value!r}.")
     return float(value)
 
