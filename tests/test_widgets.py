@@ -102,6 +102,18 @@ def test_every_combination_is_drawn_once(shown):
     assert calls == [{"a": a, "b": b} for a in (1, 2) for b in "xyz"]
 
 
+def test_a_figure_that_draw_uses_again_is_closed_too(shown):
+    figure, axes = plt.subplots(figsize=(1, 1))
+
+    def draw(k):
+        axes.clear()
+        axes.plot([0, k])
+        return figure
+
+    explore(draw, k=[1, 2])  # the fixture above asserts that no figure is left
+    assert len(shown) == 1
+
+
 def test_two_runs_give_the_same_bundle(shown):
     for _ in range(2):
         explore(weights, temperature=TEMPERATURES, scores=SCORES)
@@ -644,6 +656,9 @@ def test_texts_can_be_read(visit, theme):
     nodes = page.locator(".aaren-explore :is(label, select, button, .aaren-value)").all()
     assert len(nodes) == 9
     assert min(node.evaluate(CONTRAST) for node in nodes) > 7
+    # the theme's light card around an output is gone
+    color = "(node) => getComputedStyle(node).color"
+    assert nodes[0].evaluate(color) == page.locator("main").evaluate(color)
 
 
 def test_the_focus_can_be_seen(visit):
