@@ -37,7 +37,9 @@ def custom_gradient(function):
     if backend == "jax":
         import jax
 
-        return jax.jit(differentiable)  # one compiled call, where the caller has not compiled it already
+        return jax.jit(
+            differentiable
+        )  # one compiled call, where the caller has not compiled it already
     return differentiable
 
 

@@ -41,7 +41,9 @@ def tensor(value, name):
     try:
         return ops.convert_to_tensor(value)
     except (ValueError, TypeError) as error:
-        raise ValueError(f"`{name}` must be an array of numbers; got {type(value).__name__}: {error}") from error
+        raise ValueError(
+            f"`{name}` must be an array of numbers; got {type(value).__name__}: {error}"
+        ) from error
 
 
 def shape(value, expected, name, letters):
@@ -60,8 +62,15 @@ def attention_inputs(scores, values, mask, state):
     scores, values = tensor(scores, "scores"), tensor(values, "values")
     shape(scores, (None,) * 3, "scores", "(batch, time, heads)")
     shape(values, (None,) * 4, "values", "(batch, time, heads, dim)")
-    shape(values, (*scores.shape, None), "values", "(batch, time, heads, dim), the first three as in `scores`,")
-    batch, time, heads, dim = (a if a is not None else b for a, b in zip((*scores.shape, None), values.shape))
+    shape(
+        values,
+        (*scores.shape, None),
+        "values",
+        "(batch, time, heads, dim), the first three as in `scores`,",
+    )
+    batch, time, heads, dim = (
+        a if a is not None else b for a, b in zip((*scores.shape, None), values.shape)
+    )
     if mask is not None:
         mask = tensor(mask, "mask")
         shape(mask, (batch, time), "mask", "(batch, time)")
@@ -79,7 +88,9 @@ def two_states(left, right):
     for name, a, b in zip(("maximum", "denominator", "numerator"), left, right, strict=True):
         shape(b, tuple(a.shape), f"right.{name}", f"that of left.{name}")
     shape(left[1], tuple(left[0].shape), "left.denominator", "that of left.maximum")
-    shape(left[2], (*left[0].shape, None), "left.numerator", "that of left.maximum and one axis more,")
+    shape(
+        left[2], (*left[0].shape, None), "left.numerator", "that of left.maximum and one axis more,"
+    )
     return left, right
 
 
@@ -88,7 +99,8 @@ def three_parts(state, name):
     if not isinstance(state, (tuple, list)) or len(state) != 3:
         raise ValueError(
             f"`{name}` must be a State: the three arrays (maximum, denominator, numerator); "
-            f"got {type(state).__name__}" + (f" of length {len(state)}." if hasattr(state, "__len__") else ".")
+            f"got {type(state).__name__}"
+            + (f" of length {len(state)}." if hasattr(state, "__len__") else ".")
         )
     parts = ("maximum", "denominator", "numerator")
     return [tensor(part, f"{name}.{label}") for part, label in zip(state, parts, strict=True)]

@@ -160,7 +160,7 @@ class ScanRNNAttentionModel(_Stack):
 
 @keras.saving.register_keras_serializable("aaren")
 class AttentionRNN(_Stack):
-    """The same stack as an RNN: one loop over time, through `AarenCell`s. Run with this one.
+    """The same stack as an RNN: one loop over time, through its `AarenCell` cells. Run with this one.
 
     Arguments, inputs and outputs are those of `ScanRNNAttentionModel`.
 
@@ -180,7 +180,9 @@ class AttentionRNN(_Stack):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.rnn = keras.layers.RNN(_MaskedCells(self.parts), return_sequences=True, dtype=self.dtype_policy)
+        self.rnn = keras.layers.RNN(
+            _MaskedCells(self.parts), return_sequences=True, dtype=self.dtype_policy
+        )
 
     def call(self, x, mask=None, training=None):
         x = as_sequence(x, self.name)

@@ -33,7 +33,7 @@ from aaren import _checks
 from aaren._autodiff import custom_gradient
 
 BLOCK = 16  # steps in a block: 8 to 16 was fastest on CPUs
-LEVELS = 6  # depth of the recursion where T is unknown until run time: enough for 16^6 steps
+LEVELS = 6  # depth of the recursion where T is unknown until run time; the last level is one block of any length
 
 
 class State(NamedTuple):
@@ -230,8 +230,8 @@ def _attend(return_state):
         peaks = _running_max(ops.concatenate([s, ops.cast(bad, s.dtype)], axis=1))
         m, poisoned = ops.split(peaks, 2, axis=1)
         m = ops.maximum(m, m0[..., None])
-        u = _running_sum(s, m, ops.ones_like(s)[..., None], m0, u0[..., None])
-        w = _running_sum(s, m, v, m0, w0)
+        ones = ops.ones_like(s)[..., None]
+        u, w = _running_sums(s, m, [ones, v], m0, [u0[..., None], w0])
         u = ops.where(poisoned[..., None] > 0, float("nan"), u)
         o = w / nonzero(u)
 
@@ -242,8 +242,7 @@ def _attend(return_state):
                 _, grad_u, grad_w = grad_state
                 g = ops.concatenate([g[:, :, :-1], g[:, :, -1:] + grad_w[:, :, None]], axis=2)
                 h = ops.concatenate([h[:, :, :-1], h[:, :, -1:] + grad_u[:, :, None, None]], axis=2)
-            grad_v, grad_w0 = _running_sum_transposed(s, m, g, m0)
-            grad_s, grad_u0 = _running_sum_transposed(s, m, h, m0)
+            (grad_s, grad_v), (grad_u0, grad_w0) = _running_sums_transposed(s, m, [h, g], m0)
             grad_s = ops.sum(v * grad_v, axis=-1) + grad_s[..., 0]
             grad_u0 = grad_u0[..., 0]
             grad_m0 = u0 * grad_u0 + ops.sum(w0 * grad_w0, axis=-1)
@@ -257,7 +256,11 @@ def _attend(return_state):
 
         outputs = (ops.transpose(o[:, :, :length], (0, 2, 1, 3)),)
         if return_state:
-            outputs += m[:, :, -1] + 0 * u[:, :, -1, 0], u[:, :, -1, 0], w[:, :, -1] + 0 * u[:, :, -1]
+            outputs += (
+                m[:, :, -1] + 0 * u[:, :, -1, 0],
+                u[:, :, -1, 0],
+                w[:, :, -1] + 0 * u[:, :, -1],
+            )
         return outputs, backward
 
     return forward
@@ -275,43 +278,50 @@ def _running_max(s, level=0):
     return _flat(m)[:, :, :length]
 
 
-def _running_sum(s, m, x, m0, y0, level=0):
-    """y_k = e^{m0 - m_k} y0 + Σ_{i≤k} e^{s_i - m_k} x_i, for x of shape (B, H, T, D)."""
+def _running_sums(s, m, xs, m0, y0s, level=0):
+    """y_k = e^{m0 - m_k} y0 + Σ_{i≤k} e^{s_i - m_k} x_i, for each x (B, H, T, ·) and its y0."""
     length = ops.shape(s)[2]
     s, m = _blocked(s, level, repeat_last=True), _blocked(m, level, repeat_last=True)
-    x = _blocked(x, level)
-    y = ops.matmul(_weights(s, m), x)
-    m_before, y_before = m0[:, :, None], y0[:, :, None]
+    weights = _weights(s, m)
+    ys = [ops.matmul(weights, _blocked(x, level)) for x in xs]
+    m_before, before = m0[:, :, None], [y0[:, :, None] for y0 in y0s]
     if not _one_block(s):
         ends = m[..., -1]
-        totals = _running_sum(ends, ends, y[..., -1, :], m0, y0, level + 1)
+        totals = _running_sums(ends, ends, [y[..., -1, :] for y in ys], m0, y0s, level + 1)
         m_before = ops.concatenate([m_before, ends[:, :, :-1]], axis=2)
-        y_before = ops.concatenate([y_before, totals[:, :, :-1]], axis=2)
-    y = y + ops.exp(m_before[..., None] - _finite(m))[..., None] * y_before[..., None, :]
-    return _flat(y)[:, :, :length]
+        before = [
+            ops.concatenate([y0, y[:, :, :-1]], axis=2)
+            for y0, y in zip(before, totals, strict=True)
+        ]
+    decay = ops.exp(m_before[..., None] - _finite(m))[..., None]
+    ys = [y + decay * y0[..., None, :] for y, y0 in zip(ys, before, strict=True)]
+    return [_flat(y)[:, :, :length] for y in ys]
 
 
-def _running_sum_transposed(s, m, y, m0, level=0):
-    """x_i = Σ_{k≥i} e^{s_i - m_k} y_k, and the same sum for the initial state: Σ_k e^{m0 - m_k} y_k."""
+def _running_sums_transposed(s, m, ys, m0, level=0):
+    """x_i = Σ_{k≥i} e^{s_i - m_k} y_k for each y, and the same sums for the initial state: Σ_k e^{m0 - m_k} y_k."""
     length = ops.shape(s)[2]
     s, m = _blocked(s, level, repeat_last=True), _blocked(m, level, repeat_last=True)
-    y = _blocked(y, level)
-    x = ops.matmul(ops.swapaxes(_weights(s, m), -1, -2), y)
+    ys = [_blocked(y, level) for y in ys]
+    weights = ops.swapaxes(_weights(s, m), -1, -2)
+    xs = [ops.matmul(weights, y) for y in ys]
     ends = m[..., -1]
     starts = ops.concatenate([m0[:, :, None], ends[:, :, :-1]], axis=2)
-    totals = ops.matmul(ops.exp(starts[..., None] - _finite(m))[..., None, :], y)[..., 0, :]
+    from_start = ops.exp(starts[..., None] - _finite(m))[..., None, :]
+    totals = [ops.matmul(from_start, y)[..., 0, :] for y in ys]
     if not _one_block(s):
-        totals, _ = _running_sum_transposed(starts, starts, totals, m0, level + 1)
-        after = ops.pad(totals[:, :, 1:], ((0, 0), (0, 0), (0, 1), (0, 0)))
-        x = x + ops.exp(s - _finite(ends)[..., None])[..., None] * after[..., None, :]
-    return _flat(x)[:, :, :length], totals[:, :, 0]
+        totals, _ = _running_sums_transposed(starts, starts, totals, m0, level + 1)
+        to_end = ops.exp(s - _finite(ends)[..., None])[..., None]
+        after = [ops.pad(total[:, :, 1:], ((0, 0), (0, 0), (0, 1), (0, 0))) for total in totals]
+        xs = [x + to_end * y[..., None, :] for x, y in zip(xs, after, strict=True)]
+    return [_flat(x)[:, :, :length] for x in xs], [total[:, :, 0] for total in totals]
 
 
 # -- helpers -------------------------------------------------------------------------------------------
 
 
 def _weights(s, m):
-    """The block's matrix e^{s_i - m_k}, row k, column i ≤ k."""
+    """The block's matrix e^{s_i - m_k}, row k, column i ≤ k; what overflows above the diagonal is dropped."""
     weights = ops.exp(s[..., None, :] - _finite(m)[..., :, None])
     return ops.where(_lower_triangle(s), weights, ops.zeros_like(weights))
 

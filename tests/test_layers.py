@@ -137,7 +137,10 @@ def test_one_training_step_changes_every_weight(make):
     model.compile(keras.optimizers.Adam(0.01), "mse", jit_compile=keras.backend.backend() == "jax")
     target = np.random.default_rng(1).normal(size=(3, 20, model.output_shape[-1]))
     model.fit(sequence(20), target, verbose=0)
-    assert all(np.isfinite(w).all() and (w != b).any() for w, b in zip(model.get_weights(), before, strict=True))
+    assert all(
+        np.isfinite(w).all() and (w != b).any()
+        for w, b in zip(model.get_weights(), before, strict=True)
+    )
 
 
 @every
@@ -167,7 +170,11 @@ def test_precision(make, policy):
     layer.set_weights(reference.get_weights())
     y = layer(x)
     assert keras.backend.standardize_dtype(y.dtype) == policy.removeprefix("mixed_")
-    close(ops.cast(y, "float32"), wanted, {"mixed_float16": 1e-2, "mixed_bfloat16": 1e-1}.get(policy, 1e-5))
+    close(
+        ops.cast(y, "float32"),
+        wanted,
+        {"mixed_float16": 1e-2, "mixed_bfloat16": 1e-1}.get(policy, 1e-5),
+    )
 
 
 @both
@@ -214,7 +221,9 @@ def test_cells_stack_and_survive_a_reset():
     rnn.set_weights([w for layer in layers for w in layer.get_weights()])
     close(rnn(x), wanted)
 
-    low = Aaren(1, 2)  # very negative scores drown in a maximum of 0, which is what reset_state writes
+    low = Aaren(
+        1, 2
+    )  # very negative scores drown in a maximum of 0, which is what reset_state writes
     low.build(x.shape)
     query, keys, values, bias = low.get_weights()
     low.set_weights([query * 0 + 1, keys * 0 - 1000, values, bias])
@@ -284,7 +293,9 @@ def test_prefix_attention_is_a_node_of_a_functional_model(tmp_path):
     assert [part.shape for part in state] == [(None, 2), (None, 2), (None, 2, 3)]
 
 
-@pytest.mark.parametrize("make", [Aaren, AarenCell, LinearSelfAttention, LinearSelfAttentionCell, AarenBlock])
+@pytest.mark.parametrize(
+    "make", [Aaren, AarenCell, LinearSelfAttention, LinearSelfAttentionCell, AarenBlock]
+)
 @pytest.mark.parametrize(
     "arguments, words",
     [

@@ -16,7 +16,9 @@ def waves(time=30):
 
 
 def pair(x, **arguments):
-    scan, rnn = (make([4, 3], [5, 2], **arguments) for make in (ScanRNNAttentionModel, AttentionRNN))
+    scan, rnn = (
+        make([4, 3], [5, 2], **arguments) for make in (ScanRNNAttentionModel, AttentionRNN)
+    )
     scan(x)
     rnn.build(x.shape)
     rnn.set_weights(scan.get_weights())
@@ -36,7 +38,9 @@ def test_scan_and_rnn_are_equal(concat_heads, time):
         for t in range(time):
             y, states = model.step(x[:, t], states)
             np.testing.assert_allclose(numpy(y), wanted[:, t], atol=1e-5)
-    back = ScanRNNAttentionModel([4, 3], [5, 2], concat_heads=concat_heads, output_activation="tanh")
+    back = ScanRNNAttentionModel(
+        [4, 3], [5, 2], concat_heads=concat_heads, output_activation="tanh"
+    )
     back.build(x.shape)
     back.set_weights(rnn.get_weights())
     np.testing.assert_allclose(numpy(back(x)), wanted, atol=1e-5)

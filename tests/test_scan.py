@@ -35,14 +35,22 @@ def agree(got, wanted, scale=None):
 @pytest.mark.parametrize("scale", [1, 10, 100, 1000])
 def test_outputs_equal_the_definition(time, scale):
     scores, values = example(time, scale)
-    agree(aaren.prefix_attention(scores, values), oracle.prefix_attention(scores, values)[0], np.abs(values).max())
+    agree(
+        aaren.prefix_attention(scores, values),
+        oracle.prefix_attention(scores, values)[0],
+        np.abs(values).max(),
+    )
 
 
 @pytest.mark.parametrize("time", LENGTHS)
 def test_all_scores_near_minus_ten_thousand(time):
     scores, values = example(time)
     scores = scores - np.float32(10_000)
-    agree(aaren.prefix_attention(scores, values), oracle.prefix_attention(scores, values)[0], np.abs(values).max())
+    agree(
+        aaren.prefix_attention(scores, values),
+        oracle.prefix_attention(scores, values)[0],
+        np.abs(values).max(),
+    )
 
 
 @pytest.mark.parametrize("slope", [-5000, 5000])
@@ -50,7 +58,11 @@ def test_all_scores_near_minus_ten_thousand(time):
 def test_steep_ramps(slope, time):
     scores, values = example(time)
     scores = scores + np.linspace(0, slope, time, dtype="float32")[None, :, None]
-    agree(aaren.prefix_attention(scores, values), oracle.prefix_attention(scores, values)[0], np.abs(values).max())
+    agree(
+        aaren.prefix_attention(scores, values),
+        oracle.prefix_attention(scores, values)[0],
+        np.abs(values).max(),
+    )
 
 
 @pytest.mark.parametrize("time", LENGTHS)
@@ -121,7 +133,10 @@ def test_four_machines_merge_to_the_whole():
     shards = [(scores[:, i : i + 100], values[:, i : i + 100]) for i in range(0, 400, 100)]
     states = [aaren.prefix_attention(s, v, return_state=True)[1] for s, v in shards]
     before = itertools.accumulate(states[:-1], aaren.merge, initial=aaren.empty_state(2, 3, 4))
-    parts = [aaren.prefix_attention(*shard, initial_state=state) for shard, state in zip(shards, before, strict=True)]
+    parts = [
+        aaren.prefix_attention(*shard, initial_state=state)
+        for shard, state in zip(shards, before, strict=True)
+    ]
     agree(ops.concatenate(parts, axis=1), numpy(whole), np.abs(values).max())
     merged = aaren.merge(aaren.merge(states[0], states[1]), aaren.merge(states[2], states[3]))
     for a, b in zip(merged, final, strict=True):
@@ -157,7 +172,9 @@ def test_half_precision_keeps_its_state_in_float32(dtype):
     outputs, state = aaren.prefix_attention(scores, values, return_state=True)
     assert keras.backend.standardize_dtype(outputs.dtype) == dtype
     assert {keras.backend.standardize_dtype(part.dtype) for part in state} == {"float32"}
-    wanted, _ = oracle.prefix_attention(numpy(ops.cast(scores, "float32")), numpy(ops.cast(values, "float32")))
+    wanted, _ = oracle.prefix_attention(
+        numpy(ops.cast(scores, "float32")), numpy(ops.cast(values, "float32"))
+    )
     limit = 1e-2 if dtype == "bfloat16" else 1e-3
     np.testing.assert_allclose(numpy(ops.cast(outputs, "float32")), wanted, atol=limit, rtol=limit)
 
@@ -172,7 +189,9 @@ def test_gradients_equal_those_of_the_quadratic_form(time, masked):
     upstream = np.random.default_rng(2).normal(size=values.shape).astype("float32")
     mask = masks(time)["random"] if masked else None
     got = oracle.autodiff(
-        lambda s, v: ops.sum(ops.multiply(aaren.prefix_attention(s, v, mask=mask), upstream)), scores, values
+        lambda s, v: ops.sum(ops.multiply(aaren.prefix_attention(s, v, mask=mask), upstream)),
+        scores,
+        values,
     )
     for g, wanted in zip(got, oracle.gradients(scores, values, upstream, mask), strict=True):
         assert np.abs(g - wanted).max() <= 1e-5 * max(np.abs(wanted).max(), 1e-2)
@@ -185,19 +204,30 @@ def test_gradients_flow_through_states(time):
     weight = np.random.default_rng(3).normal(size=(2, 3, 4)).astype("float32")
 
     def total(o, state):
-        used = ops.multiply(o, weight[:, None]), ops.multiply(state.output, weight), state.maximum, state.denominator
+        used = (
+            ops.multiply(o, weight[:, None]),
+            ops.multiply(state.output, weight),
+            state.maximum,
+            state.denominator,
+        )
         return sum(ops.sum(part) for part in used)
 
     def in_pieces(s, v):
         _, state = aaren.prefix_attention(s[:, :time], v[:, :time], return_state=True)
-        o, state = aaren.prefix_attention(s[:, time:], v[:, time:], initial_state=state, return_state=True)
+        o, state = aaren.prefix_attention(
+            s[:, time:], v[:, time:], initial_state=state, return_state=True
+        )
         return total(o, state)
 
     def in_one(s, v):
         o, state = aaren.prefix_attention(s, v, return_state=True)
         return total(o[:, time:], state)
 
-    for a, b in zip(oracle.autodiff(in_pieces, scores, values), oracle.autodiff(in_one, scores, values), strict=True):
+    for a, b in zip(
+        oracle.autodiff(in_pieces, scores, values),
+        oracle.autodiff(in_one, scores, values),
+        strict=True,
+    ):
         np.testing.assert_allclose(a, b, atol=1e-4)
 
 
@@ -206,7 +236,11 @@ def test_gradients_of_the_state_by_finite_differences():
 
     def loss(s, v):
         _, (m, u, w) = aaren.prefix_attention(s, v, return_state=True)
-        return ops.sum(2.0 * m) + ops.sum(3.0 * u) + ops.sum(ops.multiply(w, np.array([1.0, -2.0], "float32")))
+        return (
+            ops.sum(2.0 * m)
+            + ops.sum(3.0 * u)
+            + ops.sum(ops.multiply(w, np.array([1.0, -2.0], "float32")))
+        )
 
     def exact(s, v):
         _, (m, u, w) = oracle.prefix_attention(s, v)
@@ -276,7 +310,11 @@ def test_a_state_of_zeros_is_an_empty_one():
     scores, values = example(9)
     zeros = aaren.State(np.zeros((2, 3), "f"), np.zeros((2, 3), "f"), np.zeros((2, 3, 4), "f"))
     outputs = aaren.prefix_attention(scores - 10_000, values, initial_state=zeros)
-    agree(outputs, oracle.prefix_attention(scores - np.float32(10_000), values)[0], np.abs(values).max())
+    agree(
+        outputs,
+        oracle.prefix_attention(scores - np.float32(10_000), values)[0],
+        np.abs(values).max(),
+    )
 
 
 # -- bad input -------------------------------------------------------------------------------------------

@@ -61,7 +61,9 @@ def test_gradients_equal_autodiff_in_float64():
 
     def gradients(function, dtype):
         arrays = [tf.constant(a, dtype) for a in (scores, values)]
-        return oracle.autodiff(lambda s, v: tf.reduce_sum(function(s, v) * tf.cast(upstream, dtype)), *arrays)
+        return oracle.autodiff(
+            lambda s, v: tf.reduce_sum(function(s, v) * tf.cast(upstream, dtype)), *arrays
+        )
 
     wanted = gradients(quadratic, tf.float64)
     for dtype, limit in ((tf.float32, 1e-5), (tf.float64, 1e-12)):

@@ -15,7 +15,9 @@ class _LearnedQuery:
     def build(self, input_shape):
         self.features = self.features_in(input_shape)
         self.query = self.add_weight(
-            name="query", shape=(self.heads, self.dim), initializer=keras.initializers.RandomNormal(stddev=1.0)
+            name="query",
+            shape=(self.heads, self.dim),
+            initializer=keras.initializers.RandomNormal(stddev=1.0),
         )
         self.key_kernel = self.add_kernel("key_kernel", self.features)
         self.value_kernel = self.add_kernel("value_kernel", self.features)
@@ -37,14 +39,19 @@ class _LearnedQuery:
         """All prefixes at once."""
         scores, values = self.scores_and_values(x)
         if self.return_state or self.stateful:
-            return prefix_attention(scores, values, mask=mask, initial_state=state, return_state=True)
+            return prefix_attention(
+                scores, values, mask=mask, initial_state=state, return_state=True
+            )
         return prefix_attention(scores, values, mask=mask, initial_state=state), None
 
     def token(self, x_t, state, keep=None):
         """One token more: the state of the token by itself is (s, 1, v)."""
         s, v = (ops.cast(part, self.state_dtype) for part in self.scores_and_values(x_t))
         if keep is not None:
-            s, v = ops.where(keep, s, -float("inf")), ops.where(keep[..., None], v, ops.zeros_like(v))
+            s, v = (
+                ops.where(keep, s, -float("inf")),
+                ops.where(keep[..., None], v, ops.zeros_like(v)),
+            )
         state = merge(state, State(s, ops.ones_like(s), v))
         return state.output, state
 
@@ -113,8 +120,7 @@ class AarenCell(_LearnedQuery, Cell):
     The state's parts are the running maximum (B, H), the denominator (B, H) and the numerator, flat: (B, H·D).
 
     Args:
-        heads, dim, activation, concat_heads, dropout, recurrent_dropout, use_bias, kernel_initializer,
-        bias_initializer, kernel_regularizer, seed: as in `Aaren`.
+        heads, dim: as in `Aaren`, and so are all its arguments but `return_sequences`, `return_state`, `stateful`.
 
     Call arguments:
         inputs: (B, F), one token.

@@ -346,5 +346,3 @@ def as_sequence(x, name):
             f"got shape {tuple(x.shape)}."
         )
     return x
-
-

@@ -61,7 +61,9 @@ class AarenBlock(keras.layers.Layer):
         super().__init__(**kwargs)
         self.heads = _checks.positive_int(heads, "heads")
         self.dim = None if dim is None else _checks.positive_int(dim, "dim")
-        self.feed_forward = None if feed_forward is None else _checks.positive_int(feed_forward, "feed_forward")
+        self.feed_forward = (
+            None if feed_forward is None else _checks.positive_int(feed_forward, "feed_forward")
+        )
         self.activation = _checks.activation(activation)
         self.dropout = _checks.rate(dropout, "dropout")
         self.recurrent_dropout = _checks.rate(recurrent_dropout, "recurrent_dropout")
@@ -87,11 +89,16 @@ class AarenBlock(keras.layers.Layer):
             dtype=dtype,
             name="attention",
         )
-        self.attention_norm = keras.layers.LayerNormalization(epsilon=self.epsilon, dtype=dtype, name="attention_norm")
+        self.attention_norm = keras.layers.LayerNormalization(
+            epsilon=self.epsilon, dtype=dtype, name="attention_norm"
+        )
         self.projection = keras.layers.Dense(features, dtype=dtype, name="projection")
         self.norm = keras.layers.LayerNormalization(epsilon=self.epsilon, dtype=dtype, name="norm")
         self.expand = keras.layers.Dense(
-            self.feed_forward or 4 * features, activation=self.activation, dtype=dtype, name="expand"
+            self.feed_forward or 4 * features,
+            activation=self.activation,
+            dtype=dtype,
+            name="expand",
         )
         self.contract = keras.layers.Dense(features, dtype=dtype, name="contract")
         self.drop = keras.layers.Dropout(self.dropout, seed=self.seed, dtype=dtype, name="drop")
@@ -121,7 +128,9 @@ class AarenBlock(keras.layers.Layer):
     def get_initial_state(self, batch_size):
         """The state that has seen nothing. The block must have been built."""
         if not self.built:
-            raise ValueError(f"{self.name} is not built yet: call it once, or build it with build((batch, time, features)).")
+            raise ValueError(
+                f"{self.name} is not built yet: call it once, or build it with build((batch, time, features))."
+            )
         return self.attention.get_initial_state(batch_size)
 
     def _after_attention(self, x, o, training):

@@ -47,15 +47,15 @@ class _LinearWeights:
         q, k, v = self.queries_keys_values(x_t)
         if keep is not None:
             k, v = (ops.where(keep[..., None], part, ops.zeros_like(part)) for part in (k, v))
-        state = LinearState(
-            state.matrix + k[..., :, None] * v[..., None, :], state.normaliser + k
-        )
+        state = LinearState(state.matrix + k[..., :, None] * v[..., None, :], state.normaliser + k)
         numerator = ops.matmul(q[..., None, :], state.matrix)[..., 0, :]
         denominator = ops.sum(q * state.normaliser, axis=-1, keepdims=True)
         return numerator / nonzero(denominator), state
 
     def empty(self, batch):
-        return LinearState(*(ops.zeros(shape, self.state_dtype) for shape in self.state_shapes(batch)))
+        return LinearState(
+            *(ops.zeros(shape, self.state_dtype) for shape in self.state_shapes(batch))
+        )
 
     def as_state(self, *parts):
         return LinearState(*parts)
@@ -73,9 +73,7 @@ class LinearSelfAttention(_LinearWeights, SequenceLayer):
     over those up to k.
 
     Args:
-        heads, dim, activation, concat_heads, dropout, recurrent_dropout, use_bias, kernel_initializer,
-        bias_initializer, kernel_regularizer, seed, return_sequences, return_state, stateful: as in `Aaren`;
-            the state's parts are S (B, H, D, D) and z (B, H, D).
+        heads, dim: as in `Aaren`, and so are all its other arguments. The state's parts are S (B, H, D, D) and z (B, H, D).
         causal: False: every token attends to the whole sequence. True: to the tokens up to itself, and then
             `step` gives the same outputs one token at a time.
 
@@ -154,8 +152,7 @@ class LinearSelfAttentionCell(_LinearWeights, Cell):
     The state's parts are flat: S (B, H·D·D) and z (B, H·D).
 
     Args:
-        heads, dim, activation, concat_heads, dropout, recurrent_dropout, use_bias, kernel_initializer,
-        bias_initializer, kernel_regularizer, seed: as in `Aaren`.
+        heads, dim: as in `Aaren`, and so are all its arguments but `return_sequences`, `return_state`, `stateful`.
 
     Raises:
         ValueError: an argument out of range; the message names it.
