@@ -225,7 +225,6 @@ def errors():
         )
         worst["outputs"] = max(worst["outputs"], float(error))
         if scale == 1:
-            upstream = rng.normal(size=values.shape).astype("float32")
             worst["gradients"] = gradient_error(oracle, scores, values)
     return worst
 
