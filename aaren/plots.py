@@ -57,6 +57,12 @@ def plot_hist2d(
     Returns:
         `(figure, axes)`, as matplotlib gives them.
 
+    Example:
+        >>> import aaren
+        >>> model = aaren.models.ScanRNNAttentionModel(heads=[3], dims=[2], dropout=0.2)
+        >>> series = aaren.data.generate_sin(samples=1, seed=0)[..., 0]
+        >>> figure, axes = plot_hist2d(model, series, samples=20, axis=0)
+
     Reference:
         Gal and Ghahramani (2016), arXiv:1506.02142.
     """

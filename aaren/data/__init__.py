@@ -66,6 +66,11 @@ def load_ecg200(split=None):
         FileNotFoundError: a file is missing. It is not downloaded.
         ImportError: aeon is not installed: `pip install "aaren[data]"`.
 
+    Example:
+        >>> X, y = load_ecg200("train")
+        >>> X.shape, y.shape
+        ((100, 96, 1), (100,))
+
     Reference:
         Olszewski (2001); UCR time series archive, Dau and others (2019).
     """
