@@ -139,8 +139,20 @@ class AttentionHeads(keras.layers.Layer):
 class SequenceLayer(AttentionHeads):
     """A layer over whole sequences: (B, T, F) -> (B, T, D) or (B, T, H·D)."""
 
-    def __init__(self, *args, return_sequences=True, return_state=False, stateful=False, **kwargs):
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self,
+        heads,
+        dim,
+        activation=None,
+        concat_heads=False,
+        dropout=0.0,
+        recurrent_dropout=0.0,
+        return_sequences=True,
+        return_state=False,
+        stateful=False,
+        **kwargs,
+    ):
+        super().__init__(heads, dim, activation, concat_heads, dropout, recurrent_dropout, **kwargs)
         self.return_sequences = bool(return_sequences)
         self.return_state = bool(return_state)
         self.stateful = bool(stateful)
@@ -280,8 +292,17 @@ class SequenceLayer(AttentionHeads):
 class Cell(AttentionHeads, DropoutRNNCell):
     """One step of the recurrence, for `keras.layers.RNN`; the state's parts are (B, size) each."""
 
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self,
+        heads,
+        dim,
+        activation=None,
+        concat_heads=False,
+        dropout=0.0,
+        recurrent_dropout=0.0,
+        **kwargs,
+    ):
+        super().__init__(heads, dim, activation, concat_heads, dropout, recurrent_dropout, **kwargs)
         if self.compute_dtype in ("float16", "bfloat16"):
             # RNN casts states to the cell's compute type, and they must not lose precision
             self.dtype_policy = keras.DTypePolicy("float32")
