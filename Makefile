@@ -34,6 +34,9 @@ test-backends: $(BACKENDS_READY) ## the package's tests on JAX, then on PyTorch
 linkcheck: $(READY) ## check the links to other sites
 	BOOK_OUTPUTS=committed $(JUPYTER_BOOK) --builder linkcheck
 
+bench: $(READY) ## ratios against what one would use instead: benchmarks/README.md
+	$(PYTHON_IN_VENV) benchmarks/ratios.py $(BENCH)
+
 run: $(READY) ## run one chapter in place: make run CHAPTER=chapters/02-one-softmax.ipynb
 	$(if $(wildcard $(CHAPTER)),,$(error Name a chapter: make run CHAPTER=chapters/02-one-softmax.ipynb))
 	$(VENV)/bin/jupyter-execute --inplace $(CHAPTER)
