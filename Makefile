@@ -8,7 +8,7 @@ export IPYTHONDIR = $(CURDIR)/.ipython
 export AAREN_STATIC = 1
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help book test test-book test-backends linkcheck run run-all lint format dist lock clean
+.PHONY: help book test test-book test-backends bench linkcheck run run-all lint format dist lock clean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
