@@ -70,15 +70,23 @@ def configure(app, config):
         )
 
 
-def mend_list_of_references(app, pagename, templatename, context, doctree):
-    """docutils marks the list as one, its entries with a role that is no list item: readers by ear lose both."""
-    if 'role="doc-biblioentry"' in context.get("body", ""):
-        context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+# What Sphinx and its extensions write that readers by ear lose, and what stands there instead
+MENDED = {
+    # docutils marks the list of references as one, but its entries with a role that is no list item
+    'role="doc-biblioentry"': 'role="listitem"',
+    # a fold is named by the words that it shows
+    ' aria-label="Toggle hidden content"': "",
+}
+
+
+def mend_markup(app, pagename, templatename, context, doctree):
+    for found, instead in MENDED.items():
+        context["body"] = context.get("body", "").replace(found, instead)
 
 
 def setup(app):
     # Jupyter Book sets this value of sphinx_comments, which the book does not load
     app.add_config_value("comments_config", {}, "")
     app.connect("config-inited", configure, priority=100)
-    app.connect("html-page-context", mend_list_of_references)
+    app.connect("html-page-context", mend_markup)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
