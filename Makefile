@@ -8,7 +8,7 @@ export IPYTHONDIR = $(CURDIR)/.ipython
 export AAREN_STATIC = 1
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help book test test-book test-backends bench linkcheck run run-all lint format dist lock clean
+.PHONY: help book test test-book test-backends colab test-colab bench linkcheck run run-all lint format dist lock clean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -30,6 +30,12 @@ test-book: $(READY) ## only the browser tests
 test-backends: $(BACKENDS_READY) ## the package's tests on JAX, then on PyTorch
 	KERAS_BACKEND=jax $(PYTHON_IN_VENV) -m pytest tests -m backends
 	KERAS_BACKEND=torch $(PYTHON_IN_VENV) -m pytest tests -m backends
+
+colab: $(READY) ## make the Colab edition of the chapters: _build/colab
+	$(PYTHON_IN_VENV) scripts/colab.py
+
+test-colab: $(READY) ## run the Colab edition of the last commit with Colab's versions
+	$(PYTHON_IN_VENV) scripts/run_colab.py $(CHAPTER)
 
 linkcheck: $(READY) ## check the links to other sites
 	BOOK_OUTPUTS=committed $(JUPYTER_BOOK) --builder linkcheck
