@@ -8,7 +8,7 @@ export IPYTHONDIR = $(CURDIR)/.ipython
 export AAREN_STATIC = 1
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help book test test-book test-backends colab test-colab bench linkcheck run run-all lint format dist lock clean
+.PHONY: help book test test-book test-backends colab publish-colab test-colab bench linkcheck run run-all lint format dist lock clean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -33,6 +33,9 @@ test-backends: $(BACKENDS_READY) ## the package's tests on JAX, then on PyTorch
 
 colab: $(READY) ## make the Colab edition of the chapters: _build/colab
 	$(PYTHON_IN_VENV) scripts/colab.py
+
+publish-colab: ## push _build/colab to the branch that the book's Colab buttons open
+	scripts/publish_colab.sh
 
 test-colab: $(READY) ## run the Colab edition of the last commit with Colab's versions
 	$(PYTHON_IN_VENV) scripts/run_colab.py $(CHAPTER)
