@@ -167,7 +167,7 @@ NAME = re.compile(
 def link_names(app, pagename, templatename, context, doctree):
     """In each cell, the first mention of a name that the page imports from the package leads to its description."""
     body = context.get("body") or ""
-    cells = re.findall(r'<div class="highlight-ipython3.*?</pre>', body, re.S)
+    cells = re.findall(r'<div class="highlight-i?python3? .*?</pre>', body, re.S)
     code = "\n".join(html.unescape(re.sub(r"<[^>]+>", "", cell)) for cell in cells)
     meant = {"aaren": "aaren"} if re.search(r"^\s*import aaren\b", code, re.M) else {}
     for module, names in re.findall(
@@ -189,22 +189,19 @@ def link_names(app, pagename, templatename, context, doctree):
                 r'(?:<span class="o">\.</span>)?<span class="nn?">[\w.]+</span>', match[0]
             )
             words = [match[1], *re.findall(r'<span class="n">(\w+)</span>', match[2])]
-            full = ".".join([meant.get(words[0], ""), *words[1:]])
             for taken in range(len(words), 0, -1):
-                name = full.rsplit(".", len(words) - taken)[0] if taken < len(words) else full
+                name = ".".join([meant.get(words[0], ""), *words[1:taken]])
                 if name in described and name not in seen:
                     seen.add(name)
-                    entry = described[name]
-                    href = (
-                        app.builder.get_relative_uri(pagename, entry.docname) + "#" + entry.node_id
-                    )
+                    page = app.builder.get_relative_uri(pagename, described[name].docname)
                     inner, rest = "".join(spans[:taken]), "".join(spans[taken:])
+                    href = f"{page}#{described[name].node_id}"
                     return f'<a class="api-name" href="{href}">{inner}</a>{rest}'
             return match[0]
 
         return NAME.sub(link, cell[0])
 
-    context["body"] = re.sub(r'<div class="highlight-ipython3.*?</pre>', mend, body, flags=re.S)
+    context["body"] = re.sub(r'<div class="highlight-i?python3? .*?</pre>', mend, body, flags=re.S)
 
 
 def add_pages(app):

@@ -1,0 +1,349 @@
+"""The Colab edition, and the buttons that lead to it and to the repository.
+
+`make test-colab` runs the notebooks of the edition; here is what can be seen without running them.
+"""
+
+import functools
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+from bs4 import BeautifulSoup
+from markdown_it import MarkdownIt
+
+ROOT = Path(__file__).resolve().parent.parent
+TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+PAGES = [chapter["file"] for part in TOC["parts"] for chapter in part["chapters"]]
+CHAPTERS = [page for page in PAGES if (ROOT / "chapters" / f"{page}.ipynb").is_file()]
+REPOSITORY = "https://github.com/Some-One/a-fork"
+BOOK = "https://some-one.github.io/a-fork/"
+# what a reader of plain Markdown must not meet, outside code
+RAW = {
+    "directive": r"^\s*(?:`{3,}|~{3,}|:{3,})\s*\{",
+    "fence": r"^\s*:{3,}",
+    "option": r"^\s*:[a-z-]+: ",
+    "role": r"\{[a-z][\w:.+-]*\}`",
+    "label": r"^\s*\([\w:.-]+\)=\s*$",
+    "equation label": r"\$\$\s*\([\w:.-]+\)\s*$",
+    "comment": r"^%",
+    "break": r"^\+\+\+",
+    "attributes": r"(?<=[\])`])\{[.#]?[\w-]+",
+    "substitution": r"(?<!\$)\{\{",
+}
+
+
+@pytest.fixture(scope="module")
+def colab():
+    spec = importlib.util.spec_from_file_location("colab", ROOT / "scripts" / "colab.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def extension(colab):
+    return sys.modules["aaren_book"]
+
+
+@pytest.fixture(scope="module")
+def edition(colab, tmp_path_factory):
+    """The edition of a fork on GitHub, by chapter."""
+    folder = tmp_path_factory.mktemp("edition")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("AAREN_ON_INDEX", raising=False)
+        paths = colab.make(folder, REPOSITORY, BOOK)
+    return {path.stem: nbformat.read(path, as_version=4) for path in paths}
+
+
+@pytest.fixture(scope="module")
+def shared(colab):
+    return colab.Book(REPOSITORY, BOOK)
+
+
+def text_of(source):
+    """Markdown without its code and its mathematics."""
+    lines = source.split("\n")
+    for token in MarkdownIt().parse(source):
+        if token.type in ("fence", "code_block") and not token.info.startswith("{"):
+            lines[slice(*token.map)] = [""] * (token.map[1] - token.map[0])
+    text = re.sub(r"(?<![}`])(`{1,2})(?!`)[^`]+\1(?!`)", "code", "\n".join(lines))
+    return re.sub(r"(?<![\\$])\$[^$\n]+\$(?!\$)", "formula", text)
+
+
+def test_edition_holds_every_chapter(edition):
+    assert sorted(edition) == sorted(CHAPTERS)
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_nothing_raw_is_left(edition, chapter):
+    left = []
+    for cell in edition[chapter].cells:
+        if cell.cell_type == "markdown":
+            text = text_of(cell.source)
+            left += [(k, m[0]) for k, raw in RAW.items() for m in re.finditer(raw, text, re.M)]
+    assert left == []
+
+
+@pytest.mark.parametrize("kind", RAW)
+def test_raw_markup_would_be_seen(kind):
+    samples = {
+        "directive": "```{note}\nText\n```",
+        "fence": ":::{note}\nText\n:::",
+        "option": ":name: fig-one",
+        "role": "as {cite:t}`feng2024attention` says",
+        "label": "(sec-one)=",
+        "equation label": "$$\nx\n$$ (eq-one)",
+        "comment": "% not for readers",
+        "break": "+++",
+        "attributes": "![a](b.png){.wide}",
+        "substitution": "{{ name }}",
+    }
+    assert re.search(RAW[kind], text_of(samples[kind]), re.M)
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_links_lead_somewhere(edition, chapter):
+    """To another site or to a page of the book; pictures are inside the notebook."""
+    links = []
+    for cell in edition[chapter].cells:
+        if cell.cell_type == "markdown":
+            for token in MarkdownIt().parse(cell.source):
+                for child in token.children or []:
+                    links += [child.attrs[key] for key in ("href", "src") if key in child.attrs]
+    for link in links:
+        assert re.match(r"https?://|data:image/", link), link
+        if link.startswith(BOOK):
+            assert Path(link.partition("#")[0]).stem in [*PAGES, "index"], link
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_notebook_is_fit_for_colab(edition, chapter):
+    notebook = edition[chapter]
+    nbformat.validate(notebook)
+    assert "widgets" not in notebook.metadata
+    for cell in notebook.cells:
+        assert "NBVAL" not in cell.source
+        for output in cell.get("outputs", []):
+            assert output.output_type != "error" or "raises-exception" in cell.metadata.get(
+                "tags", []
+            )
+            assert not [kind for kind in output.get("data", {}) if "widget" in kind]
+        if cell.source.startswith("# @title Solution"):
+            assert cell.metadata.cellView == "form" and cell.outputs == []
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_first_cell_installs_this_commit_of_this_repository(colab, edition, chapter):
+    first = edition[chapter].cells[0]
+    assert first.cell_type == "code"
+    assert f"git+{REPOSITORY}@{colab.commit()}" in first.source
+    code = "\n".join(c.source for c in edition[chapter].cells[1:] if c.cell_type == "code")
+    assert ("aaren[data]" in first.source) == bool(re.search(r"\baeon\b|load_ecg200", code))
+
+
+def test_first_cell_takes_a_released_package_from_the_index(colab, monkeypatch):
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("import aaren")])
+    known = {"rev-parse": "abc", "diff": ""}
+    monkeypatch.setattr(colab, "git", lambda command, *_: known[command])
+    assert colab.requirement(notebook, REPOSITORY) == f"aaren @ git+{REPOSITORY}@abc"
+    monkeypatch.setenv("AAREN_ON_INDEX", "true")
+    assert colab.requirement(notebook, REPOSITORY) == f"aaren=={colab.version()}"
+    known["diff"] = None  # the package has changed since
+    assert colab.requirement(notebook, REPOSITORY) == f"aaren @ git+{REPOSITORY}@abc"
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("See {eq}`eq-cell`.", "See (3.2)."),
+        ("{eq}`eq-merge`", f"[(4.3)]({BOOK}04-all-prefixes.html#equation-eq-merge)"),
+        ("{ref}`4.3 <thm-associative>`", f"[4.3]({BOOK}04-all-prefixes.html#thm-associative)"),
+        ("{numref}`fig-rnn`", "Fig. 3.1"),
+        ("{doc}`glossary`", f"[Notation and words]({BOOK}glossary.html)"),
+        ("[two](02-one-softmax.ipynb#a-b)", f"[two]({BOOK}02-one-softmax.html#a-b)"),
+        ("{term}`prefix scan`", f"[prefix scan]({BOOK}glossary.html#term-prefix-scan)"),
+        (
+            "{cite:p}`feng2024attention`",
+            "([Feng et al., 2024](https://arxiv.org/abs/2405.13956))",
+        ),
+        (
+            "{cite:t}`feng2024attention` say",
+            "[Feng et al. (2024)](https://arxiv.org/abs/2405.13956) say",
+        ),
+        ("{func}`aaren.merge`", f"[`aaren.merge`]({BOOK}api.html#aaren.merge)"),
+        ("{abbr}`RNN (recurrent network)`, {kbd}`Enter`", "RNN, <kbd>Enter</kbd>"),
+        ("$$\nx\n$$ (eq-cell)", "$$\nx\n\\tag{3.2}\n$$"),
+        ("(here)=\n## Title\n\n% a comment\n\n+++\n\nText", "## Title\n\nText"),
+        ("```python\nx = {cite}\n```", "```python\nx = {cite}\n```"),
+        (
+            ":::{admonition} Why\n:class: note\nSee {eq}`eq-cell`.\n:::",
+            "<blockquote>\n\n**Why**\n\nSee (3.2).\n\n</blockquote>",
+        ),
+        ("```{tip}\nText\n```", "<blockquote>\n\n**Tip**\n\nText\n\n</blockquote>"),
+        (
+            "- one\n\n  ```{note}\n  Text\n  ```",
+            "- one\n\n  <blockquote>\n\n  **Note**\n\n  Text\n\n  </blockquote>",
+        ),
+        (
+            "::::{dropdown} Solution\n:::{note}\nA\n:::\n::::",
+            "<details>\n<summary><b>Solution</b></summary>\n\n"
+            "<blockquote>\n\n**Note**\n\nA\n\n</blockquote>\n\n</details>",
+        ),
+        ("```{math}\n:label: eq-cell\nx\n```", "$$\nx\n\\tag{3.2}\n$$"),
+    ],
+)
+def test_markup_becomes_plain(colab, shared, source, expected):
+    assert colab.Chapter(shared, "03-attention-is-an-rnn").plain(source) == expected
+
+
+@pytest.mark.parametrize(
+    "source", ["```{mermaid}\nA\n```", "{unheard}`of`", "{eq}`eq-nowhere`", "{cite:p}`nobody2000`"]
+)
+def test_what_is_not_taught_stops_the_edition(colab, shared, source):
+    with pytest.raises(colab.Untaught):
+        colab.Chapter(shared, "03-attention-is-an-rnn").plain(source)
+
+
+def clone(folder, origin):
+    subprocess.run(["git", "init", "-q", folder], check=True)
+    if origin:
+        subprocess.run(["git", "-C", folder, "remote", "add", "origin", origin], check=True)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("origin", "expected"),
+    [
+        ("https://github.com/Some-One/a-fork.git", REPOSITORY),
+        ("https://user:secret@github.com/Some-One/a-fork", REPOSITORY),
+        ("git@github.com:Some-One/a-fork.git", REPOSITORY),
+        ("ssh://git@github.com:22/Some-One/a-fork.git", REPOSITORY),
+        ("/srv/git/a-fork.git", None),
+        ("file:///srv/git/a-fork.git", None),
+        (None, None),
+    ],
+)
+def test_repository_is_that_of_the_clone(extension, monkeypatch, tmp_path, origin, expected):
+    monkeypatch.delenv("GITHUB_REPOSITORY", raising=False)
+    monkeypatch.setattr(extension, "ROOT", clone(tmp_path, origin))
+    assert extension.repository_url() == expected
+    monkeypatch.setenv("GITHUB_REPOSITORY", "An/other")
+    monkeypatch.setenv("GITHUB_SERVER_URL", "https://github.com")
+    assert extension.repository_url() == "https://github.com/An/other"
+
+
+@pytest.mark.parametrize(
+    ("repository", "address"),
+    [
+        ("Some-One/a-fork", BOOK),
+        ("Some-One/Some-One.github.io", "https://some-one.github.io/"),
+        ("", ""),
+    ],
+)
+def test_book_stands_on_the_pages_of_its_repository(extension, monkeypatch, repository, address):
+    monkeypatch.delenv("BOOK_URL", raising=False)
+    monkeypatch.setenv("GITHUB_REPOSITORY", repository)
+    assert extension.book_url() == address
+    monkeypatch.setenv("BOOK_URL", "https://book.example")
+    assert extension.book_url() == "https://book.example/"
+
+
+@pytest.fixture(scope="module")
+def small_book(tmp_path_factory):
+    """A book of one chapter and an API page with the real theme and extension; built for an origin or for none."""
+    source = tmp_path_factory.mktemp("source")
+    code = "from aaren import merge\n\nmerge(merge, 1)"
+    cells = [
+        nbformat.v4.new_markdown_cell("# One\n\nWhat is it? A test."),
+        nbformat.v4.new_code_cell(code),
+    ]
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"language_info": {"name": "python"}})
+    nbformat.write(notebook, source / "one.ipynb")
+    (source / "index.md").write_text("# A book\n\nText.\n\n```{toctree}\none\napi\n```\n")
+    (source / "api.md").write_text(
+        "# API\n\n```{eval-rst}\n.. py:function:: aaren.merge(left, right)\n```\n"
+    )
+    (source / "conf.py").write_text(
+        f"import sys\nsys.path.insert(0, {str(ROOT / '_ext')!r})\n"
+        "extensions = ['myst_nb', 'sphinx_book_theme', 'aaren_book']\n"
+        "html_theme = 'sphinx_book_theme'\nhtml_title = 'A book'\nnb_execution_mode = 'off'\n"
+        "html_theme_options = {}\n"
+    )
+
+    @functools.cache
+    def build(name, repository=None):
+        from sphinx.application import Sphinx
+        from sphinx.util.docutils import docutils_namespace, patch_docutils
+
+        output, doctrees = source.parent / f"html-{name}", source.parent / f"trees-{name}"
+        with pytest.MonkeyPatch.context() as patch, patch_docutils(source), docutils_namespace():
+            for variable in ("GITHUB_REPOSITORY", "GITHUB_SERVER_URL", "BOOK_URL"):
+                patch.delenv(variable, raising=False)
+            if repository:
+                patch.setenv("GITHUB_REPOSITORY", repository)
+            settings = {"status": None, "warningiserror": True}
+            Sphinx(source, source, output, doctrees, "html", **settings).build()
+        return lambda page: BeautifulSoup((output / page).read_text("utf-8"), "html.parser")
+
+    return build
+
+
+def buttons(page):
+    return [a["href"] for a in page.select(".article-header-buttons a")]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_buttons_open_the_repository_that_builds(small_book):
+    book = small_book("ci", "Some-One/a-fork")
+    page = book("one.html")
+    opened = f"{REPOSITORY.replace('github.com', 'colab.research.google.com/github')}"
+    (colab,) = [a for a in page.select(".article-header-buttons a") if "colab" in a["href"]]
+    assert colab["href"] == f"{opened}/blob/colab/one.ipynb"
+    assert colab.get_text(" ", strip=True) == "Colab"
+    links = [link for link in buttons(page) if link.startswith(REPOSITORY)]
+    assert any("/edit/main/chapters/one.ipynb" in link for link in links)
+    assert any("/issues/new" in link for link in links)
+    assert not any("colab.research" in link for link in buttons(book("api.html")))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_buttons_follow_the_origin_of_a_clone(small_book, extension, monkeypatch, tmp_path):
+    monkeypatch.setattr(extension, "ROOT", clone(tmp_path, "git@github.com:Some-One/a-fork.git"))
+    (tmp_path / "aaren").mkdir()
+    (tmp_path / "requirements.txt").touch()
+    links = buttons(small_book("clone")("one.html"))
+    assert any(link.startswith(f"{REPOSITORY}/edit/") for link in links)
+    assert any("github/Some-One/a-fork/blob/colab/one.ipynb" in link for link in links)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("origin", [None, "https://git.example.org/some/one.git"])
+def test_no_known_host_no_buttons(small_book, extension, monkeypatch, tmp_path, origin):
+    monkeypatch.setattr(extension, "ROOT", clone(tmp_path, origin))
+    (tmp_path / "aaren").mkdir()
+    (tmp_path / "requirements.txt").touch()
+    links = buttons(small_book(f"none-{bool(origin)}")("one.html"))
+    assert [link for link in links if not link.startswith("_sources/")] == []
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_pages_have_a_card_and_code_leads_to_the_api(small_book):
+    book = small_book("ci", "Some-One/a-fork")
+    page = book("one.html")
+    assert page.find("meta", {"name": "description"})["content"] == "What is it? A test."
+    assert page.find("meta", property="og:url")["content"] == f"{BOOK}one.html"
+    assert page.find("meta", property="og:image")["content"] == f"{BOOK}_static/card.png"
+    names = page.select("a.api-name")
+    assert [(a.get_text(), a["href"]) for a in names] == [("merge", "api.html#aaren.merge")]
+    lost = book("404.html")
+    assert lost.select_one("article h1").get_text() == "There is no page here"
+    for tag in lost.select("[href], [src]"):
+        link = tag.get("href") or tag["src"]
+        assert re.match(r"/a-fork/|https?:|#", link), link
+    sitemap = [tag.get_text() for tag in book("sitemap.xml").find_all("loc")]
+    assert sitemap == [f"{BOOK}api.html", BOOK, f"{BOOK}one.html"]
