@@ -53,9 +53,12 @@ run: $(READY) ## run one chapter in place: make run CHAPTER=chapters/02-one-soft
 run-all: $(READY) ## run every chapter in place
 	$(VENV)/bin/jupyter-execute --inplace chapters/*.ipynb
 
-lint: $(READY) ## check the style of the code
+lint: $(READY) ## check the style of the code, and the workflows
 	$(PYTHON_IN_VENV) -m ruff check .
 	$(PYTHON_IN_VENV) -m ruff format --check .
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(VENV)/bin/zizmor --offline --quiet .github
 
 format: $(READY) ## mend the style of the code
 	$(PYTHON_IN_VENV) -m ruff check --fix .
