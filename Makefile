@@ -43,8 +43,8 @@ test-colab: $(READY) ## run the Colab edition of the last commit with Colab's ve
 linkcheck: $(READY) ## check the links to other sites
 	BOOK_OUTPUTS=committed $(JUPYTER_BOOK) --builder linkcheck
 
-bench: $(READY) ## ratios against what one would use instead: benchmarks/README.md
-	$(PYTHON_IN_VENV) benchmarks/ratios.py $(BENCH)
+bench: $(READY) ## time and memory beside what one would use instead: benchmarks/README.md
+	$(PYTHON_IN_VENV) -m benchmarks $(BENCH)
 
 run: $(READY) ## run one chapter in place: make run CHAPTER=chapters/02-one-softmax.ipynb
 	$(if $(wildcard $(CHAPTER)),,$(error Name a chapter: make run CHAPTER=chapters/02-one-softmax.ipynb))
