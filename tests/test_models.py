@@ -70,7 +70,7 @@ def test_the_code_of_the_book():
     )
     rnn.build(x.shape)
     rnn.set_weights(model.get_weights())
-    rnn.compile("adam", "mse")
+    rnn.compile("adam", "mse", jit_compile=False)
     np.testing.assert_allclose(rnn.predict(x, verbose=0), model.predict(x, verbose=0), atol=1e-5)
     rnn.fit(x, x, verbose=0)
 
@@ -98,7 +98,7 @@ def test_as_a_layer_of_a_classifier():
     pools = [keras.layers.GlobalAveragePooling1D()(h), keras.layers.GlobalMaxPooling1D()(h)]
     outputs = keras.layers.Dense(1, "sigmoid")(keras.layers.Concatenate()(pools))
     classifier = keras.Model(inputs, outputs)
-    classifier.compile("adam", "bce")
+    classifier.compile("adam", "bce", jit_compile=False)
     rng = np.random.default_rng(0)
     classifier.fit(rng.normal(size=(8, 96)).astype("float32"), rng.integers(0, 2, 8), verbose=0)
 
