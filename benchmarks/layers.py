@@ -98,8 +98,11 @@ def torch_step(length):
     return step
 
 
-# XLA does not use the GPU's own kernels for GRU and LSTM
-LOOPS_IN_XLA = not tf.config.list_physical_devices("GPU")
+def loop_step(layer, n):
+    """Of GRU or LSTM, in the faster way: XLA makes short loops faster and long ones slower, and has no GPU kernel."""
+    return keras_step(layer, n, xla=n < 1024 and not tf.config.list_physical_devices("GPU"))
+
+
 STEPS = {
     "Aaren, blocked": lambda n: keras_step(blocked(), n),
     # Keras's scan does not compile under XLA on TensorFlow
@@ -107,6 +110,6 @@ STEPS = {
     "Aaren, sequential": lambda n: keras_step(sequential(), n),
     "Keras attention": lambda n: keras_step(CausalAttention(), n),
     "PyTorch attention": torch_step,
-    "Keras GRU": lambda n: keras_step(gru(), n, xla=LOOPS_IN_XLA),
-    "Keras LSTM": lambda n: keras_step(lstm(), n, xla=LOOPS_IN_XLA),
+    "Keras GRU": lambda n: loop_step(gru(), n),
+    "Keras LSTM": lambda n: loop_step(lstm(), n),
 }

@@ -11,13 +11,15 @@ has not been taught stops it, with the place, so that nothing raw goes out.
   the index is never trusted without it.
 * Outputs are kept, so that a chapter can be read before it is run. Stored widgets are dead without their kernel and go;
   their pictures stay. Solutions keep neither their output nor an open code cell.
-* Pictures are embedded: they need no address.
+* Pictures are embedded: they need no address. So are files that a chapter reads: Colab opens the notebook alone, so a
+  cell before the one that names `../folder/file.json` writes `file.json`.
 * Links go to the published book if its address is known, else to the notebooks of this edition.
 """
 
 import argparse
 import base64
 import html
+import json
 import mimetypes
 import os
 import re
@@ -387,7 +389,7 @@ class Chapter:
                 if text := self.plain(cell.source):
                     cells.append(nbformat.v4.new_markdown_cell(text, id=cell.id))
             elif cell.cell_type == "code":
-                cells += self.code(cell)
+                cells += [*self.files(cell), *self.code(cell)]
         if self.cited:
             text = f"## References\n\n{self.book.references(self.cited)}"
             cells.append(nbformat.v4.new_markdown_cell(text, id="references"))
@@ -399,6 +401,19 @@ class Chapter:
         notebook = nbformat.v4.new_notebook(cells=cells, metadata=metadata)
         nbformat.validate(notebook)
         return notebook
+
+    def files(self, cell):
+        """Cells that write what the cell reads of the clone."""
+        for i, path in enumerate(re.findall(r'"\.\./([\w./-]+\.json)"', cell.source)):
+            text = json.dumps(json.loads((self.book.sources.parent / path).read_text("utf-8")))
+            source = (
+                f"# @title {path}, as the book has it: run it, or double-click to read it\n"
+                f"from pathlib import Path\n\n"
+                f"text = {text!r}\n"
+                f'Path("{Path(path).name}").write_text(text, "utf-8")'
+            )
+            metadata = {"cellView": "form"}
+            yield nbformat.v4.new_code_cell(source, id=f"{cell.id}-file-{i}", metadata=metadata)
 
     def code(self, cell):
         """The cell, folded as the book folds it, and the caption of its picture."""

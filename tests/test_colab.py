@@ -5,6 +5,7 @@
 
 import functools
 import importlib.util
+import json
 import re
 import subprocess
 import sys
@@ -144,6 +145,16 @@ def test_first_cell_installs_this_commit_of_this_repository(colab, edition, chap
     assert f"git+{REPOSITORY}@{colab.commit()}" in first.source
     code = "\n".join(c.source for c in edition[chapter].cells[1:] if c.cell_type == "code")
     assert ("aaren[data]" in first.source) == bool(re.search(r"\baeon\b|load_ecg200", code))
+
+
+def test_a_chapter_brings_the_files_that_it_reads(edition, tmp_path, monkeypatch):
+    cells = edition["12-what-it-costs"].cells
+    (place,) = [i for i, cell in enumerate(cells) if '"../benchmarks/results.json"' in cell.source]
+    assert cells[place - 1].metadata.cellView == "form"
+    monkeypatch.chdir(tmp_path)
+    exec(cells[place - 1].source, {})
+    written, there = tmp_path / "results.json", ROOT / "benchmarks" / "results.json"
+    assert json.loads(written.read_text("utf-8")) == json.loads(there.read_text("utf-8"))
 
 
 def test_first_cell_takes_a_released_package_from_the_index(colab, monkeypatch):
