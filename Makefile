@@ -10,11 +10,11 @@ export IPYTHONDIR = $(CURDIR)/.ipython
 export AAREN_STATIC = 1
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help book test test-book test-backends colab publish-colab test-colab bench linkcheck run run-all lint format dist lock clean
+.PHONY: help book test test-package test-book test-backends colab publish-colab test-colab bench linkcheck run run-all lint format dist lock clean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 book: $(READY) ## run the chapters that changed, build the HTML
 	@rm -f _build/html/index.html
@@ -25,6 +25,9 @@ book: $(READY) ## run the chapters that changed, build the HTML
 
 test: $(READY) ## package tests, every notebook compared with its outputs, the book in a browser
 	$(PYTHON_IN_VENV) -m pytest -n 2 --dist loadscope --nbval tests chapters
+
+test-package: $(READY) ## only the package, without what compiles whole models: while you work on it
+	$(PYTHON_IN_VENV) -m pytest -n 2 --dist worksteal -m "not slow" tests --ignore tests/test_book.py --ignore tests/test_colab.py --ignore tests/test_benchmarks.py
 
 test-book: $(READY) ## only the browser tests
 	$(PYTHON_IN_VENV) -m pytest tests/test_book.py

@@ -130,6 +130,7 @@ def test_time_and_batch_may_be_unknown(make):
     close(model.predict(x, verbose=0), layer(x))
 
 
+@pytest.mark.slow
 @every
 def test_one_training_step_changes_every_weight(make):
     model = keras.Sequential([keras.Input((20, 5)), make()])

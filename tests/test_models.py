@@ -53,6 +53,7 @@ def test_masks_mean_the_same_to_both():
     np.testing.assert_allclose(numpy(rnn(x, mask=mask)), numpy(scan(x, mask=mask)), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_code_of_the_book():
     x = waves()
     model = ScanRNNAttentionModel(heads=[10, 5], dims=[5, 2], activation="silu", concat_heads=False)
@@ -92,6 +93,7 @@ def test_config_is_plain_and_models_survive_saving(make, tmp_path):
     np.testing.assert_allclose(numpy(clone(x)), numpy(model(x)), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_as_a_layer_of_a_classifier():
     inputs = keras.Input((None, 1))
     h = ScanRNNAttentionModel([3, 3], [4, 4])(inputs)

@@ -25,6 +25,7 @@ def example(time):
     return (rng.normal(size=(2, time, 2)).astype("f"), rng.normal(size=(2, time, 2, 3)).astype("f"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compiled", [False, True], ids=["graph", "XLA"])
 def test_one_graph_for_every_length(compiled):
     @tf.function(input_signature=SPEC, jit_compile=compiled)
@@ -87,6 +88,7 @@ def test_second_derivatives():
         np.testing.assert_allclose(got, want, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jit", [False, True], ids=["graph", "XLA"])
 def test_fit_and_predict_compiled_or_not(jit):
     inputs = keras.Input((None, 5))
@@ -97,6 +99,7 @@ def test_fit_and_predict_compiled_or_not(jit):
     np.testing.assert_allclose(model.predict(x, verbose=0), model(x), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_two_devices_train_as_one():
     assert len(tf.config.list_logical_devices("CPU")) == 2
     x = np.random.default_rng(0).normal(size=(8, 20, 3)).astype("f")
