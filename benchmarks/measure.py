@@ -1,6 +1,7 @@
 """Times, taken in turn, and memory: of the process, or of the GPU where there is one."""
 
 import ctypes
+import gc
 import pathlib
 import sys
 import time
@@ -57,17 +58,20 @@ def memory_of(run):
     """Bytes that a second call of `run` needs, at its peak, above what was held before it."""
     give_memory_back()
     run()  # compiles
+    give_memory_back()
     held = forget_peak()
     run()
     return peak() - held
 
 
 def give_memory_back():
-    """Has malloc return freed arrays to the system at once, so that memory in use can be read."""
+    """Returns what is free to the system, and freed arrays from now on at once: then memory in use can be read."""
     if sys.platform == "linux":
+        gc.collect()
         libc = ctypes.CDLL("libc.so.6")
         for option in (-3, -1):  # M_MMAP_THRESHOLD: larger arrays are mapped; M_TRIM_THRESHOLD
             libc.mallopt(option, 256 * 1024)
+        libc.malloc_trim(0)
 
 
 def held():
