@@ -4,8 +4,6 @@ PYTHON_IN_VENV = $(VENV)/bin/python
 READY = $(VENV)/.ready
 BACKENDS_READY = $(VENV)/.ready-backends
 JUPYTER_BOOK = $(VENV)/bin/jupyter-book build chapters --path-output . --config _config.yml --toc "$(CURDIR)/_toc.yml"
-# outputs without the times at which cells ran: what differs between two runs is what the chapters print
-EXECUTE = $(VENV)/bin/jupyter-nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False --ExecutePreprocessor.coalesce_streams=True --ExecutePreprocessor.timeout=600
 export IPYTHONDIR = $(CURDIR)/.ipython
 export AAREN_STATIC = 1
 export TF_CPP_MIN_LOG_LEVEL ?= 2
@@ -53,10 +51,10 @@ bench: $(READY) ## time and memory beside what one would use instead: benchmarks
 
 run: $(READY) ## run one chapter in place: make run CHAPTER=chapters/02-one-softmax.ipynb
 	$(if $(wildcard $(CHAPTER)),,$(error Name a chapter: make run CHAPTER=chapters/02-one-softmax.ipynb))
-	$(EXECUTE) $(CHAPTER)
+	$(PYTHON_IN_VENV) scripts/run.py $(CHAPTER)
 
 run-all: $(READY) ## run every chapter in place
-	$(EXECUTE) chapters/*.ipynb
+	$(PYTHON_IN_VENV) scripts/run.py chapters/*.ipynb
 
 lint: $(READY) ## check the style of the code, and the workflows
 	$(PYTHON_IN_VENV) -m ruff check .
