@@ -240,6 +240,7 @@ def test_cells_stack_and_survive_a_reset():
 @both
 def test_dropout_has_one_distribution_in_scan_and_recurrence(layer, cell, extra):
     """Means and spreads over many samples of one sequence; and one mask for all its steps."""
+    keras.utils.set_random_seed(0)
     x = np.repeat(sequence(6, batch=1), 4000, axis=0)
     rates = dict(dropout=0.3, recurrent_dropout=0.2, seed=1)
     scan = layer(2, 2, **rates, **extra)
@@ -252,9 +253,12 @@ def test_dropout_has_one_distribution_in_scan_and_recurrence(layer, cell, extra)
     assert (spread > 1e-3).any()
     np.testing.assert_allclose(a.mean(0), b.mean(0), atol=0.1 * spread.max() + 1e-6)
     np.testing.assert_allclose(spread, b.std(0), atol=0.1 * spread.max() + 1e-6)
-    for samples in (a, b):  # a mask that changed in time would make steps independent
-        steps = samples[:, -2:, 0]
-        assert np.corrcoef(steps.T)[0, 1] > 0.5
+    # tokens that do not change in time give equal outputs at every step, unless a mask changes in time
+    still = np.repeat(x[:, :1], 6, axis=1)
+    for model in (scan, rnn):
+        samples = numpy(model(still, training=True))
+        assert samples[:, -1].std(0).max() > 1e-3
+        close(samples, np.repeat(samples[:, :1], 6, axis=1))
     close(scan(x[:2], training=False), scan(x[:2]))
 
 
