@@ -205,9 +205,8 @@ def test_content_is_accessible(visit, page):
             if (seen.size === seen.add(word.className).size) word.replaceWith(word.textContent);
     }""")
     grave = []
-    named = {
-        "rules": {"label-content-name-mismatch": {"enabled": True}}
-    }  # axe calls it experimental
+    # axe calls this rule experimental
+    named = {"rules": {"label-content-name-mismatch": {"enabled": True}}}
     for scheme, options in [("light", named), ("dark", {"runOnly": ["color-contrast"]})]:
         opened.evaluate("scheme => document.documentElement.dataset.theme = scheme", scheme)
         found = Axe().run(opened, "article", {"preload": False, **options}).response
