@@ -20,7 +20,7 @@ MAX_FRAMES = 120
 MAX_BYTES = 1_500_000
 
 
-def explore(draw, /, **controls):
+def explore(draw, start=None, /, **controls):
     """Show the figure that `draw` makes, with a control for each of its arguments.
 
     Every combination of values is drawn ahead, so keep `draw` quick and its figures small, and let
@@ -29,7 +29,7 @@ def explore(draw, /, **controls):
 
     * with a kernel, ipywidgets that call `draw` again when a control moves;
     * on a static page, the same controls in HTML over those frames, with no kernel or network;
-    * where neither can run, the first frame as a picture; in a terminal, a line of text.
+    * where neither can run, one frame as a picture; in a terminal, a line of text.
 
     A stored ipywidget is dead once its kernel is gone, and hides the forms that are not. So set the
     environment variable AAREN_STATIC=1 where notebooks are run to be stored or published.
@@ -39,13 +39,14 @@ def explore(draw, /, **controls):
             (figure, alternative text). Without such a pair the picture's alternative text is the
             first line of the docstring, formatted with the controls; those that the line does not
             name are added at its end.
+        start: the values shown first, such as {"temperature": 1}: by position, so that a control
+            may be named `start` too. A control that it leaves out starts at its first value.
         **controls: the values to try, by argument. A list of increasing numbers becomes a slider,
-            a list of strings a choice, a `range` a slider with a play button. The first value of
-            each is shown first.
+            a list of strings a choice, a `range` a slider with a play button.
 
     Raises:
         ValueError: for controls with fewer than two values, or with equal, unsorted or mixed ones;
-            for a `draw` that does not take the controls or returns no figure; for more than
+            for a `start` that is not among them; for a `draw` that does not take the controls or returns no figure; for more than
             `MAX_FRAMES` combinations or `MAX_BYTES` of HTML.
         RuntimeError: for a `draw` that fails; the message names the combination.
         ImportError: without matplotlib or IPython.
@@ -57,22 +58,24 @@ def explore(draw, /, **controls):
         ...     figure, axes = plt.subplots(figsize=(6.4, 3))
         ...     axes.bar(["a", "b", "c"], e / e.sum())
         ...     return figure
-        >>> explore(weights, temperature=[0.25, 0.5, 1, 2, 4])
+        >>> explore(weights, {"temperature": 1}, temperature=[0.25, 0.5, 1, 2, 4])
     """
     controls = [_control(name, values) for name, values in controls.items()]
+    controls = _started(controls, start)
     _check_draw(draw, controls)
     frame = functools.partial(_frame, draw, _describer(draw, controls))
     names, started = [c.name for c in controls], time.perf_counter()
     combinations = itertools.product(*(c.values for c in controls))
     frames = [frame(dict(zip(names, values, strict=True))) for values in combinations]
     seconds = (time.perf_counter() - started) / len(frames)
-    given = [f"{c.name}={c.values!r}" for c in controls]
+    given = [repr(start)] * bool(start) + [f"{c.name}={c.values!r}" for c in controls]
+    shown = frames[_place(controls)]
     bundle = {
         "text/plain": f"explore({', '.join([_name(draw), *given])})",
-        "image/png": frames[0].png,
-        "text/html": _page(controls, frames),
+        "image/png": shown.png,
+        "text/html": _page(controls, frames, shown),
     }
-    live = _live(controls, frame, frames[0], seconds)
+    live = _live(controls, frame, shown, seconds)
     if live is not None:
         view = {"version_major": 2, "version_minor": 0, "model_id": live.model_id}
         bundle["application/vnd.jupyter.widget-view+json"] = view
@@ -83,6 +86,7 @@ class _Control(NamedTuple):
     name: str
     kind: str  # "slider", "choice" or "steps"
     values: list | range
+    start: int = 0  # the place of the value that is shown first
 
     @property
     def label(self):
@@ -140,6 +144,27 @@ def _control(name, values):
     if choice:
         return _Control(name, "choice", items)
     return _Control(name, "steps", values) if steps else _Control(name, "slider", items)
+
+
+def _started(controls, start):
+    """The controls, each at the value that `start` names."""
+    start, known = {} if start is None else start, {c.name: c.values for c in controls}
+    if not isinstance(start, dict) or not all(
+        name in known and value in known[name] for name, value in start.items()
+    ):
+        raise ValueError(
+            f"start must name controls with one of their values each; got {start!r} for "
+            f"{', '.join(f'{name}={list(values)!r}' for name, values in known.items())}. "
+            'Write for example {"temperature": 1} after the function.'
+        )
+    return [
+        c._replace(start=c.values.index(start[c.name])) if c.name in start else c for c in controls
+    ]
+
+
+def _place(controls):
+    """The number of the combination that is shown first, among all in their order."""
+    return functools.reduce(lambda n, c: n * len(c.values) + c.start, controls, 0)
 
 
 def _check_draw(draw, controls):
@@ -265,17 +290,19 @@ def _compressed(figure):
     return base64.b64encode(small.getvalue()).decode(), *image.size
 
 
-def _page(controls, frames):
-    """The HTML form. Equal pictures are stored once, the first one in the image itself."""
-    files = {}
+def _page(controls, frames, shown):
+    """The HTML form. Equal pictures are stored once, the one shown first in the image itself."""
+    files = {shown.png: 0}
     order = [files.setdefault(frame.png, len(files)) for frame in frames]
     spec = {
-        "controls": [{"label": c.label, "kind": c.kind, "texts": c.texts} for c in controls],
+        "controls": [
+            {"label": c.label, "kind": c.kind, "texts": c.texts, "start": c.start} for c in controls
+        ],
         "alts": [frame.alt for frame in frames],
     }
     template = Path(__file__).with_name("explore.html").read_text(encoding="utf-8")
     page = string.Template(template).substitute(
-        image=frames[0].tag,
+        image=shown.tag,
         spec=_json(spec),
         pictures=_json({"files": [None, *list(files)[1:]], "order": order}),
     )
@@ -291,7 +318,7 @@ def _json(value):
     return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def _live(controls, frame, first, seconds):
+def _live(controls, frame, shown, seconds):
     """The ipywidgets form, or None where no kernel would answer it."""
     if os.environ.get("AAREN_STATIC", "0") not in ("", "0"):
         return None
@@ -302,11 +329,12 @@ def _live(controls, frame, first, seconds):
         return None
     if getattr(get_ipython(), "kernel", None) is None:
         return None
-    picture, inputs, rows = ipywidgets.HTML(first.tag), {}, []
+    picture, inputs, rows = ipywidgets.HTML(shown.tag), {}, []
     for control in controls:
         options = list(zip(control.texts, control.values, strict=True))
         common = {
             "options": options,
+            "index": control.start,
             "description": control.label,
             "style": {"description_width": "initial"},
         }
@@ -316,7 +344,8 @@ def _live(controls, frame, first, seconds):
             row = widget = ipywidgets.SelectionSlider(**common, continuous_update=False)
         if control.kind == "steps":
             # no faster than the kernel draws, or pressing pause would stop nothing
-            play = ipywidgets.Play(max=len(options) - 1, interval=max(700, int(1500 * seconds)))
+            interval = max(700, int(1500 * seconds))
+            play = ipywidgets.Play(value=control.start, max=len(options) - 1, interval=interval)
             ipywidgets.link((play, "value"), (widget, "index"))
             row = ipywidgets.HBox([widget, play])
         inputs[control.name] = widget

@@ -46,6 +46,11 @@ def steps(step):
     return figure
 
 
+def rounds(turn, kind):
+    """Turn {turn} of {kind}."""
+    return steps(turn + (kind == "b"))
+
+
 def blank(**_):
     return plt.figure(figsize=(1, 1))
 
@@ -128,6 +133,41 @@ def test_equal_pictures_are_stored_once(shown):
     assert len(pictures["files"]) == 2
 
 
+def test_the_start_is_the_picture_and_the_place_of_the_controls(shown):
+    explore(weights, {"scores": "flat", "temperature": 1}, temperature=TEMPERATURES, scores=SCORES)
+    explore(weights, temperature=TEMPERATURES, scores=SCORES)
+    started, plain = shown
+    spec, pictures = (data_of(started["text/html"], name) for name in ("spec", "pictures"))
+    assert [control["start"] for control in spec["controls"]] == [2, 2]
+    place = 2 * len(SCORES) + 2
+    assert spec["alts"][place] == "Weights of flat scores at temperature 1."
+    assert f'alt="{spec["alts"][place]}"' in started["text/html"]
+    assert (pictures["order"][place], pictures["files"][0]) == (0, None)
+    other = data_of(plain["text/html"], "pictures")
+    assert started["image/png"] == other["files"][other["order"][place]]
+    assert pictures["files"][pictures["order"][0]] == plain["image/png"]
+    assert started["text/plain"].startswith(
+        "explore(weights, {'scores': 'flat', 'temperature': 1},"
+    )
+
+
+@pytest.mark.parametrize(
+    "start, got",
+    [
+        ({"k": 4}, "{'k': 4}"),
+        ({"n": 1}, "{'n': 1}"),
+        ({"k": [1]}, r"{'k': \[1\]}"),
+        (2, "2"),
+        (["k"], r"\['k'\]"),
+    ],
+)
+def test_a_start_that_is_no_combination_is_named(shown, start, got):
+    message = rf"start must name controls.*; got {got} for k=\[1, 2, 3\].*after the function"
+    with pytest.raises(ValueError, match=message):
+        explore(lambda k: pytest.fail("it drew"), start, k=range(1, 4))
+    assert shown == []
+
+
 def test_pictures_are_a_third_of_the_plain_png_and_look_the_same(shown):
     explore(steps, step=range(2))
     small = base64.b64decode(shown[0]["image/png"])
@@ -167,7 +207,7 @@ def test_frames_keep_their_size_whatever_the_style(shown):
 def test_the_kind_of_control_follows_its_values(shown, values, kind, texts):
     explore(blank, dropout_rate=values)
     assert data_of(shown[0]["text/html"], "spec")["controls"] == [
-        {"label": "dropout rate", "kind": kind, "texts": texts}
+        {"label": "dropout rate", "kind": kind, "texts": texts, "start": 0}
     ]
 
 
@@ -350,10 +390,10 @@ def kernel(monkeypatch):
 def live(kernel, shown, monkeypatch):
     """The ipywidgets that `explore` makes, its picture last."""
 
-    def make(draw, **controls):
+    def make(draw, *start, **controls):
         made, original = [], widgets._live
         monkeypatch.setattr(widgets, "_live", lambda *a: made.append(original(*a)) or made[-1])
-        explore(draw, **controls)
+        explore(draw, *start, **controls)
         (box,) = made
         assert shown[-1][VIEW] == {
             "version_major": 2,
@@ -403,6 +443,15 @@ def test_live_steps_play(live):
     assert 'alt="State after step 5."' in picture.value
     slider.index = 1
     assert play.value == 1
+
+
+def test_live_controls_begin_at_the_start(live):
+    row, choice, picture = live(rounds, {"turn": 4, "kind": "b"}, turn=range(2, 8), kind=["a", "b"])
+    slider, play = row.children
+    assert (slider.value, play.value, choice.value) == (4, 2, "b")
+    assert 'alt="Turn 4 of b."' in picture.value
+    play.value = 3
+    assert 'alt="Turn 5 of b."' in picture.value
 
 
 def test_live_errors_are_shown_and_pass(live):
@@ -517,14 +566,15 @@ html[data-theme=dark] .text_html { background: #ced6dd; color: #222832; padding:
 
 @pytest.fixture(scope="module")
 def book(tmp_path_factory):
-    """A page with three widgets; the pictures and texts that they must show."""
+    """A page with four widgets; the pictures and texts that they must show."""
     bundles, frames, page = [], [], widgets._page
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(widgets, "_display", bundles.append)
-        patch.setattr(widgets, "_page", lambda c, f: frames.append(f) or page(c, f))
+        patch.setattr(widgets, "_page", lambda c, f, s: frames.append(f) or page(c, f, s))
         explore(weights, temperature=TEMPERATURES, scores=SCORES)
         explore(steps, step=range(3))
         explore(hostile, choice_of_text=['"quoted" & <i>', "</script>", "a long text " * 8])
+        explore(rounds, {"kind": "b", "turn": 1}, turn=range(3), kind=["a", "b"])
     folder = tmp_path_factory.mktemp("book")
     for theme in ("light", "dark"):
         body = "".join(f'<div class="text_html">{b["text/html"]}</div>' for b in bundles)
@@ -599,6 +649,22 @@ def test_text_is_text_whatever_it_holds(visit, book):
     assert page.locator("i, b").count() == 0
 
 
+def test_the_start_is_shown_and_moves_from_there(visit, book):
+    page = visit()
+    widget = page.locator(".aaren-explore").nth(3)
+    slider, choice = widget.get_by_role("slider"), widget.get_by_role("combobox")
+    assert (slider.input_value(), choice.input_value()) == ("1", "1")
+    assert slider.get_attribute("aria-valuetext") == "1"
+    assert showing(page, 3) == expected(book, 3, 3)
+    slider.press("ArrowRight")
+    assert showing(page, 3) == expected(book, 3, 5)
+    choice.select_option("a")
+    assert showing(page, 3) == expected(book, 3, 4)
+    slider.press("ArrowLeft")
+    choice.select_option("b")
+    assert showing(page, 3) == expected(book, 3, 3)  # the picture that the page came with
+
+
 def test_play_runs_to_the_end_pauses_and_starts_again(visit, book):
     page = visit(clock=True)
     page.clock.run_for(5000)
@@ -654,7 +720,7 @@ CONTRAST = """(node) => {
 def test_texts_can_be_read(visit, theme):
     page = visit(theme)
     nodes = page.locator(".aaren-explore :is(label, select, button, .aaren-value)").all()
-    assert len(nodes) == 9
+    assert len(nodes) == 14
     assert min(node.evaluate(CONTRAST) for node in nodes) > 7
     # the theme's light card around an output is gone
     color = "(node) => getComputedStyle(node).color"
@@ -680,7 +746,7 @@ def test_scripts_run_a_second_time_change_nothing(visit, book):
           old.replaceWith(script);
         })"""
     )
-    assert page.locator("input, select, button").count() == 5
+    assert page.locator("input, select, button").count() == 8
     assert page.get_by_role("slider", name="step").input_value() == "1"
     assert showing(page, 1) == expected(book, 1, 1)
 
