@@ -41,10 +41,24 @@ def run_chapters(app):
             path, result = running[future], future.result()
             if result.err is None:
                 logger.info("%s: ran in %.0f seconds", path.name, result.time)
+                join_streams(waiting[path])
                 bundle = CacheBundleIn(
                     waiting[path], str(path), data={"execution_seconds": result.time}
                 )
                 cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+
+
+def join_streams(notebook):
+    """Put what a cell prints into one piece: MyST-NB would begin a line with each piece that the kernel sent."""
+    for cell in notebook.cells:
+        pieces, outputs = cell.get("outputs", []), []
+        for piece in pieces:
+            last = outputs[-1] if outputs else {}
+            if "stream" == piece.output_type == last.get("output_type") and piece.name == last.name:
+                last.text += piece.text
+            else:
+                outputs.append(piece)
+        pieces[:] = outputs
 
 
 def setup(app):
