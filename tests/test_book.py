@@ -14,6 +14,7 @@ import threading
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin, urlparse
 
+import nbformat
 import pytest
 import yaml
 from bs4 import BeautifulSoup
@@ -254,3 +255,18 @@ def test_search_finds_a_word_of_each_chapter(visit, soup, chapter):
     opened = visit(f"search.html?q={word}")
     opened.locator(f"#search-results a[href^='{chapter}.html']").first.wait_for(timeout=10_000)
     assert opened.troubles == []
+
+
+def test_what_a_cell_prints_in_pieces_is_put_together(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "_ext")
+    from run_chapters import join_streams
+
+    def told(name, text):
+        return nbformat.v4.new_output("stream", name=name, text=text)
+
+    picture = nbformat.v4.new_output("display_data", data={"text/plain": "a figure"})
+    pieces = [told("stdout", "."), told("stdout", ".\n"), told("stderr", "!"), picture]
+    cell = nbformat.v4.new_code_cell("", outputs=[*pieces, told("stdout", ".")])
+    join_streams(nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(""), cell]))
+    expected = [told("stdout", "..\n"), told("stderr", "!"), picture, told("stdout", ".")]
+    assert cell.outputs == expected
