@@ -56,9 +56,10 @@ run: $(READY) ## run one chapter in place: make run CHAPTER=chapters/02-one-soft
 run-all: $(READY) ## run every chapter in place
 	$(PYTHON_IN_VENV) scripts/run.py chapters/*.ipynb
 
-lint: $(READY) ## check the style of the code, and the workflows
+lint: $(READY) ## check the style of the code, its types, and the workflows
 	$(PYTHON_IN_VENV) -m ruff check .
 	$(PYTHON_IN_VENV) -m ruff format --check .
+	$(PYTHON_IN_VENV) -m mypy
 	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(VENV)/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(VENV)/bin/zizmor --offline --quiet .github

@@ -4,10 +4,14 @@ Both have the same weights in the same order, so `set_weights(get_weights())` mo
 dropout off both give the same outputs.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
 from aaren import _checks
+from aaren._types import Activation, Shape, Tensor
 from aaren.layers.aaren import Aaren, AarenCell
 from aaren.layers.base import as_sequence
 
@@ -15,18 +19,20 @@ from aaren.layers.base import as_sequence
 class _Stack(keras.Model):
     """Arguments and single steps of a stack of attention layers; `_part` makes one of them."""
 
+    built: bool
+
     def __init__(
         self,
-        heads,
-        dims,
-        activation="silu",
-        output_activation="linear",
-        concat_heads=False,
-        dropout=0.1,
-        recurrent_dropout=0.01,
-        seed=None,
-        **kwargs,
-    ):
+        heads: Sequence[int],
+        dims: Sequence[int],
+        activation: Activation = "silu",
+        output_activation: Activation = "linear",
+        concat_heads: bool = False,
+        dropout: float = 0.1,
+        recurrent_dropout: float = 0.01,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.heads, self.dims = _sizes(heads, dims)
         self.activation = _checks.activation(activation)
@@ -52,7 +58,7 @@ class _Stack(keras.Model):
             for i, (h, d) in enumerate(zip(self.heads, self.dims, strict=True))
         ]
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         if self.built:
             return
         shape = tuple(input_shape)
@@ -67,7 +73,7 @@ class _Stack(keras.Model):
             features = part.output_size
         self.built = True
 
-    def step(self, x_t, states):
+    def step(self, x_t: Tensor, states: Sequence[Any]) -> tuple[Tensor, list[Any]]:
         """Take one token: (B, F) and the states of all layers to (B, last size) and the new states.
 
         Starts from `get_initial_state(batch_size)`. Dropout is off.
@@ -78,7 +84,7 @@ class _Stack(keras.Model):
             new_states.append(state)
         return x_t, new_states
 
-    def get_initial_state(self, batch_size):
+    def get_initial_state(self, batch_size: int) -> list[Any]:
         """The states of all layers that have seen nothing."""
         return [part.get_initial_state(batch_size) for part in self.parts]
 
@@ -88,7 +94,7 @@ class _Stack(keras.Model):
     def compute_output_shape(self, input_shape, *_, **__):
         return (*tuple(input_shape)[:2], self.parts[-1].output_size)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             "name": self.name,
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
@@ -146,7 +152,7 @@ class ScanRNNAttentionModel(_Stack):
 
     _part = Aaren
 
-    def call(self, x, mask=None, training=None):
+    def call(self, x: Tensor, mask: Tensor | None = None, training: bool | None = None) -> Tensor:
         for layer in self.parts:
             x = layer(x, mask=mask, training=training)
         return x
@@ -178,13 +184,13 @@ class AttentionRNN(_Stack):
 
     _part = AarenCell
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.rnn = keras.layers.RNN(
             _MaskedCells(self.parts), return_sequences=True, dtype=self.dtype_policy
         )
 
-    def call(self, x, mask=None, training=None):
+    def call(self, x: Tensor, mask: Tensor | None = None, training: bool | None = None) -> Tensor:
         x = as_sequence(x, self.name)
         keep = ops.ones_like(x[..., :1]) if mask is None else ops.cast(mask, x.dtype)[..., None]
         for cell in self.parts:  # dropout masks are drawn before the loop, one a sequence

@@ -1,9 +1,12 @@
 """The colours of the book, and the picture of a model's dropout uncertainty."""
 
 import operator
+from typing import Any, Literal
 
 import keras
 import numpy as np
+
+from aaren._types import Tensor
 
 COLORS = {
     "score": "#0072B2",
@@ -24,17 +27,17 @@ COLORS = {
 
 
 def plot_hist2d(
-    model,
-    inputs,
-    samples=200,
-    axis=0,
+    model: keras.Model,
+    inputs: Tensor,
+    samples: int = 200,
+    axis: int = 0,
     *,
-    truth=None,
-    bins=40,
-    batch_size=256,
-    colorbar=True,
-    ax=None,
-):
+    truth: Tensor | Literal[False] | None = None,
+    bins: int = 40,
+    batch_size: int = 256,
+    colorbar: bool = True,
+    ax: Any = None,
+) -> tuple[Any, Any]:
     """Draws where the outputs of a model fall when its dropout stays switched on.
 
     The series is repeated `samples` times and the model is called with `training=True`, so that

@@ -24,13 +24,15 @@ Shapes: B batch, T time, H heads, D head size, N blocks, C steps in a block.
 """
 
 import functools
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, overload
 
 import keras
 from keras import ops
 
 from aaren import _checks
 from aaren._autodiff import custom_gradient
+from aaren._types import Tensor
 
 BLOCK = 16  # steps in a block: 8 to 16 was fastest on CPUs
 LEVELS = 6  # depth of the recursion where T is unknown until run time; the last level is one block of any length
@@ -49,17 +51,17 @@ class State(NamedTuple):
     Source: Feng et al. 2024, §3.1, where the three are called m, c and a (m, u and w in §3.2).
     """
 
-    maximum: Any
-    denominator: Any
-    numerator: Any
+    maximum: Tensor
+    denominator: Tensor
+    numerator: Tensor
 
     @property
-    def output(self):
+    def output(self) -> Tensor:
         """The attention output (B, H, D): numerator / denominator, and zeros where nothing was seen."""
         return self.numerator / nonzero(self.denominator)[..., None]
 
 
-def empty_state(batch, heads, dim, dtype=None):
+def empty_state(batch: int, heads: int, dim: int, dtype: str | None = None) -> State:
     """The state that has seen nothing: the identity of `merge`, (-inf, 0, 0).
 
     Args:
@@ -88,7 +90,7 @@ def empty_state(batch, heads, dim, dtype=None):
     )
 
 
-def merge(left, right):
+def merge(left: State, right: State) -> State:
     """The operator ⊕: the state of two stretches of tokens, from the state of each.
 
     Associative, with `empty_state` as its identity. Shards of a long sequence can each run on a machine of
@@ -124,6 +126,28 @@ def merge(left, right):
         left.denominator * keep + right.denominator * add,
         left.numerator * keep[..., None] + right.numerator * add[..., None],
     )
+
+
+@overload
+def prefix_attention(
+    scores: Tensor,
+    values: Tensor,
+    *,
+    mask: Tensor | None = None,
+    initial_state: Sequence[Tensor] | None = None,
+    return_state: Literal[False] = False,
+) -> Tensor: ...
+
+
+@overload
+def prefix_attention(
+    scores: Tensor,
+    values: Tensor,
+    *,
+    mask: Tensor | None = None,
+    initial_state: Sequence[Tensor] | None = None,
+    return_state: Literal[True],
+) -> tuple[Tensor, State]: ...
 
 
 def prefix_attention(scores, values, *, mask=None, initial_state=None, return_state=False):

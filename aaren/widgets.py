@@ -13,14 +13,20 @@ import os
 import re
 import string
 import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 MAX_FRAMES = 120
 MAX_BYTES = 1_500_000
 
 
-def explore(draw, start=None, /, **controls):
+def explore(
+    draw: Callable[..., Any],
+    start: Mapping[str, float | str] | None = None,
+    /,
+    **controls: Sequence[float] | Sequence[str],
+) -> None:
     """Show the figure that `draw` makes, with a control for each of its arguments.
 
     Every combination of values is drawn ahead, so keep `draw` quick and its figures small, and let
@@ -60,22 +66,21 @@ def explore(draw, start=None, /, **controls):
         ...     return figure
         >>> explore(weights, {"temperature": 1}, temperature=[0.25, 0.5, 1, 2, 4])
     """
-    controls = [_control(name, values) for name, values in controls.items()]
-    controls = _started(controls, start)
-    _check_draw(draw, controls)
-    frame = functools.partial(_frame, draw, _describer(draw, controls))
-    names, started = [c.name for c in controls], time.perf_counter()
-    combinations = itertools.product(*(c.values for c in controls))
+    checked = _started([_control(name, values) for name, values in controls.items()], start)
+    _check_draw(draw, checked)
+    frame = functools.partial(_frame, draw, _describer(draw, checked))
+    names, started = [c.name for c in checked], time.perf_counter()
+    combinations = itertools.product(*(c.values for c in checked))
     frames = [frame(dict(zip(names, values, strict=True))) for values in combinations]
     seconds = (time.perf_counter() - started) / len(frames)
-    given = [repr(start)] * bool(start) + [f"{c.name}={c.values!r}" for c in controls]
-    shown = frames[_place(controls)]
+    given = [repr(start)] * bool(start) + [f"{c.name}={c.values!r}" for c in checked]
+    shown = frames[_place(checked)]
     bundle = {
         "text/plain": f"explore({', '.join([_name(draw), *given])})",
         "image/png": shown.png,
-        "text/html": _page(controls, frames, shown),
+        "text/html": _page(checked, frames, shown),
     }
-    live = _live(controls, frame, shown, seconds)
+    live = _live(checked, frame, shown, seconds)
     if live is not None:
         view = {"version_major": 2, "version_minor": 0, "model_id": live.model_id}
         bundle["application/vnd.jupyter.widget-view+json"] = view

@@ -1,7 +1,9 @@
-"""The examples in the docstrings run, and every public name has one."""
+"""The examples in the docstrings run; every public name has one, and types."""
 
 import doctest
 import inspect
+import typing
+from pathlib import Path
 
 import pytest
 
@@ -35,3 +37,14 @@ def test_examples_run(module):
 @pytest.mark.parametrize("thing", PUBLIC, ids=lambda thing: thing.__name__)
 def test_every_public_name_has_an_example(thing):
     assert ">>>" in inspect.getdoc(thing)
+
+
+@pytest.mark.parametrize("thing", PUBLIC, ids=lambda thing: thing.__name__)
+def test_every_public_name_is_typed(thing):
+    assert Path(aaren.__file__).with_name("py.typed").is_file()  # type checkers look for it
+    methods = [getattr(thing, name, None) for name in ("__init__", "step", "get_initial_state")]
+    for function in filter(inspect.isfunction, methods if inspect.isclass(thing) else [thing]):
+        for form in typing.get_overloads(function) or [function]:
+            names = [name for name in inspect.signature(form).parameters if name != "self"]
+            missing = {*names, "return"} - set(form.__annotations__)
+            assert not missing, f"{thing.__name__}: {form.__qualname__}"

@@ -3,6 +3,7 @@
 import hashlib
 import math
 import operator
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,13 @@ _ECG200_DIGESTS = {
 }
 
 
-def generate_sin(thetas=(0.1, 1), length=100, samples=50, noise=0.01, seed=None):
+def generate_sin(
+    thetas: Sequence[float] = (0.1, 1),
+    length: int = 100,
+    samples: int = 50,
+    noise: float = 0.01,
+    seed: int | None = None,
+) -> np.ndarray:
     """Makes noisy sine waves, `sin(theta * t + phase) + noise * e`.
 
     `t` counts 0, 1, ..., `length` - 1. Each sample has one phase, uniform in [0, 2π), which its
@@ -38,17 +45,17 @@ def generate_sin(thetas=(0.1, 1), length=100, samples=50, noise=0.01, seed=None)
         >>> generate_sin(seed=0).shape
         (100, 2, 50)
     """
-    thetas = _frequencies(thetas)
+    angles = _frequencies(thetas)
     length = _count("length", length)
     samples = _count("samples", samples)
     noise = _deviation(noise)
     rng = np.random.default_rng(_seed(seed))
     phase = rng.uniform(0, 2 * np.pi, samples)
-    waves = np.sin(np.arange(length)[:, None, None] * thetas[:, None] + phase)
+    waves = np.sin(np.arange(length)[:, None, None] * angles[:, None] + phase)
     return (waves + noise * rng.standard_normal(waves.shape)).astype("float32")
 
 
-def load_ecg200(split=None):
+def load_ecg200(split: str | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Loads the ECG200 heartbeats from the files inside the package; no network is needed.
 
     The archive's labels keep their order: -1 (ischemia) becomes 0 and 1 (normal) becomes 1. A model

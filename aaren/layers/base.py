@@ -8,6 +8,8 @@ Shapes: B batch, T time, F features, H heads, D head size.
 """
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import ops
@@ -16,6 +18,7 @@ from keras import ops
 from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
 
 from aaren import _checks
+from aaren._types import Activation, Setting, Shape, Tensor
 
 
 class AttentionHeads(keras.layers.Layer):
@@ -27,19 +30,19 @@ class AttentionHeads(keras.layers.Layer):
 
     def __init__(
         self,
-        heads,
-        dim,
-        activation=None,
-        concat_heads=False,
-        dropout=0.0,
-        recurrent_dropout=0.0,
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        seed=None,
-        **kwargs,
-    ):
+        heads: int,
+        dim: int,
+        activation: Activation = None,
+        concat_heads: bool = False,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        use_bias: bool = True,
+        kernel_initializer: Setting = "glorot_uniform",
+        bias_initializer: Setting = "zeros",
+        kernel_regularizer: Setting = None,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.heads = _checks.positive_int(heads, "heads")
         self.dim = _checks.positive_int(dim, "dim")
@@ -59,7 +62,7 @@ class AttentionHeads(keras.layers.Layer):
     # -- shapes ----------------------------------------------------------------------------------------
 
     @property
-    def output_size(self):
+    def output_size(self) -> int:
         return self.heads * self.dim if self.concat_heads else self.dim
 
     @property
@@ -119,7 +122,7 @@ class AttentionHeads(keras.layers.Layer):
         ones = ops.ones((batch, self.heads, self.dim), self.state_dtype)
         return keras.random.dropout(ones, self.recurrent_dropout, seed=self.seed_generator)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "heads": self.heads,
@@ -141,17 +144,17 @@ class SequenceLayer(AttentionHeads):
 
     def __init__(
         self,
-        heads,
-        dim,
-        activation=None,
-        concat_heads=False,
-        dropout=0.0,
-        recurrent_dropout=0.0,
-        return_sequences=True,
-        return_state=False,
-        stateful=False,
-        **kwargs,
-    ):
+        heads: int,
+        dim: int,
+        activation: Activation = None,
+        concat_heads: bool = False,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        return_sequences: bool = True,
+        return_state: bool = False,
+        stateful: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(heads, dim, activation, concat_heads, dropout, recurrent_dropout, **kwargs)
         self.return_sequences = bool(return_sequences)
         self.return_state = bool(return_state)
@@ -162,7 +165,13 @@ class SequenceLayer(AttentionHeads):
         """F; an input (B, T) has one feature a step."""
         return 1 if len(input_shape) == 2 else super().features_in(input_shape)
 
-    def call(self, x, mask=None, initial_state=None, training=None):
+    def call(
+        self,
+        x: Tensor,
+        mask: Tensor | None = None,
+        initial_state: Sequence[Tensor] | None = None,
+        training: bool | None = None,
+    ) -> Any:
         x = as_sequence(x, self.name)
         x = ops.cast(x, self.compute_dtype)
         batch = ops.shape(x)[0]
@@ -181,7 +190,7 @@ class SequenceLayer(AttentionHeads):
             y = y[:, -1]
         return (y, *state) if self.return_state else y
 
-    def step(self, x_t, state):
+    def step(self, x_t: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, Any]:
         """Take one token: the recurrence itself, in constant time and memory.
 
         Args:
@@ -205,11 +214,11 @@ class SequenceLayer(AttentionHeads):
         o, state = self.token(x_t, self._checked_state(state, "state", x_t.shape[0]))
         return self.combine(o), state
 
-    def get_initial_state(self, batch_size):
+    def get_initial_state(self, batch_size: int) -> Any:
         """The state that has seen nothing."""
         return self.empty(batch_size)
 
-    def reset_state(self):
+    def reset_state(self) -> None:
         """Forget what a stateful layer has seen."""
         if self.states:
             for variable, part in zip(self.states, self.empty(self._kept.batch), strict=True):
@@ -217,7 +226,7 @@ class SequenceLayer(AttentionHeads):
 
     reset_states = reset_state
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self._make_kept_states(tuple(input_shape)[0])
         super().build(input_shape)
 
@@ -280,7 +289,7 @@ class SequenceLayer(AttentionHeads):
         spec = [keras.KerasTensor(y, self.compute_dtype)]
         return (*spec, *(keras.KerasTensor(shape, self.state_dtype) for shape in state))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "return_sequences": self.return_sequences,
@@ -294,24 +303,30 @@ class Cell(AttentionHeads, DropoutRNNCell):
 
     def __init__(
         self,
-        heads,
-        dim,
-        activation=None,
-        concat_heads=False,
-        dropout=0.0,
-        recurrent_dropout=0.0,
-        **kwargs,
-    ):
+        heads: int,
+        dim: int,
+        activation: Activation = None,
+        concat_heads: bool = False,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(heads, dim, activation, concat_heads, dropout, recurrent_dropout, **kwargs)
         if self.compute_dtype in ("float16", "bfloat16"):
             # RNN casts states to the cell's compute type, and they must not lose precision
             self.dtype_policy = keras.DTypePolicy("float32")
 
     @property
-    def state_size(self):
+    def state_size(self) -> list[int]:
         return [math.prod(shape[1:]) for shape in self.state_shapes(1)]
 
-    def call(self, inputs, states, training=False, keep=None):
+    def call(
+        self,
+        inputs: Tensor,
+        states: Sequence[Tensor],
+        training: bool = False,
+        keep: Tensor | None = None,
+    ) -> tuple[Tensor, list[Tensor]]:
         x_t = ops.cast(inputs, self.compute_dtype)
         if training and self.dropout > 0:
             x_t = x_t * self.get_dropout_mask(x_t)
@@ -328,7 +343,7 @@ class Cell(AttentionHeads, DropoutRNNCell):
             for part, old in zip(new, states, strict=True)
         ]
 
-    def get_initial_state(self, batch_size=None):
+    def get_initial_state(self, batch_size: int | None = None) -> list[Tensor]:
         """The state that has seen nothing, flat: one (B, size) array a part."""
         return [
             ops.reshape(part, (batch_size, size))

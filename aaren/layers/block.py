@@ -1,11 +1,16 @@
 """A residual block with Aaren in it: put it where a Transformer block was."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
 from aaren import _checks
+from aaren._types import Activation, Shape, Tensor
 from aaren.layers.aaren import Aaren
 from aaren.layers.base import as_sequence
+from aaren.scan import State
 
 
 @keras.saving.register_keras_serializable("aaren")
@@ -48,16 +53,16 @@ class AarenBlock(keras.layers.Layer):
 
     def __init__(
         self,
-        heads,
-        dim=None,
-        feed_forward=None,
-        activation="gelu",
-        dropout=0.0,
-        recurrent_dropout=0.0,
-        epsilon=1e-5,
-        seed=None,
-        **kwargs,
-    ):
+        heads: int,
+        dim: int | None = None,
+        feed_forward: int | None = None,
+        activation: Activation = "gelu",
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        epsilon: float = 1e-5,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.heads = _checks.positive_int(heads, "heads")
         self.dim = None if dim is None else _checks.positive_int(dim, "dim")
@@ -71,8 +76,8 @@ class AarenBlock(keras.layers.Layer):
         self.seed = seed
         self.supports_masking = True
 
-    def build(self, input_shape):
-        features = 1 if len(input_shape) == 2 else tuple(input_shape)[-1]
+    def build(self, input_shape: Shape) -> None:
+        features: Any = 1 if len(input_shape) == 2 else tuple(input_shape)[-1]
         if self.dim is None and features % self.heads:
             raise ValueError(
                 f"AarenBlock(heads={self.heads}, dim=None) takes dim = features / heads, but {self.heads} does not "
@@ -112,20 +117,20 @@ class AarenBlock(keras.layers.Layer):
             layer.build(size)
         super().build(input_shape)
 
-    def call(self, x, mask=None, training=None):
+    def call(self, x: Tensor, mask: Tensor | None = None, training: bool | None = None) -> Tensor:
         x = as_sequence(x, self.name)
         o, *_ = self.attention(self.attention_norm(x), mask=mask, training=training)
         return self._after_attention(x, o, training)
 
-    def step(self, x_t, state):
+    def step(self, x_t: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, State]:
         """Take one token: x_t (B, F) and a state to outputs (B, F) and the new state, as `Aaren.step`."""
         x_t = ops.cast(_checks.tensor(x_t, "x_t"), self.compute_dtype)
         if not self.built:
             self.build((x_t.shape[0], None, x_t.shape[-1]))
-        o, state = self.attention.step(self.attention_norm(x_t), state)
-        return self._after_attention(x_t, o, training=False), state
+        o, new_state = self.attention.step(self.attention_norm(x_t), state)
+        return self._after_attention(x_t, o, training=False), new_state
 
-    def get_initial_state(self, batch_size):
+    def get_initial_state(self, batch_size: int) -> State:
         """The state that has seen nothing. The block must have been built."""
         if not self.built:
             raise ValueError(
@@ -145,7 +150,7 @@ class AarenBlock(keras.layers.Layer):
         shape = tuple(input_shape)
         return (*shape, 1) if len(shape) == 2 else shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "heads": self.heads,

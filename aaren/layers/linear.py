@@ -1,10 +1,12 @@
 """Linear attention (Katharopoulos et al. 2020), as a layer over sequences and as an RNN cell."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import keras
 from keras import ops
 
+from aaren._types import Activation, Tensor
 from aaren.layers.base import Cell, SequenceLayer
 from aaren.scan import nonzero
 
@@ -14,11 +16,11 @@ BLOCK = 32  # steps whose pairs are computed as one matrix
 class LinearState(NamedTuple):
     """Sums over the tokens seen: `matrix` Σ φ(k_i) v_iᵀ (B, H, D, D) and `normaliser` Σ φ(k_i) (B, H, D)."""
 
-    matrix: Any
-    normaliser: Any
+    matrix: Tensor
+    normaliser: Tensor
 
 
-def feature_map(x):
+def feature_map(x: Tensor) -> Tensor:
     """φ(x) = elu(x) + 1: positive, so that attention weights are."""
     return ops.elu(x) + 1
 
@@ -96,7 +98,14 @@ class LinearSelfAttention(_LinearWeights, SequenceLayer):
     Source: Katharopoulos et al. 2020, arXiv 2006.16236, equations 5, 7 and 16 to 20.
     """
 
-    def __init__(self, heads, dim, activation=None, causal=False, **kwargs):
+    def __init__(
+        self,
+        heads: int,
+        dim: int,
+        activation: Activation = None,
+        causal: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(heads, dim, activation, **kwargs)
         self.causal = bool(causal)
 
@@ -133,7 +142,7 @@ class LinearSelfAttention(_LinearWeights, SequenceLayer):
         o = ops.reshape(o / nonzero(weight), (batch, heads, padded, dim))
         return o[:, :, :length], LinearState(S[:, :, -1], z[:, :, -1])
 
-    def step(self, x_t, state):
+    def step(self, x_t: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, LinearState]:
         if not self.causal:
             raise ValueError(
                 "step() takes tokens one at a time, but with causal=False a token's output depends on later tokens. "
@@ -141,7 +150,7 @@ class LinearSelfAttention(_LinearWeights, SequenceLayer):
             )
         return super().step(x_t, state)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "causal": self.causal}
 
 
