@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The search of chapter 11: which noise, and positions or none, for each of its three networks.
+"""The search of chapter 13: which noise, and positions or none, for each of its three networks.
 
 python scripts/search_vowels.py    # about ten minutes on two cores; writes benchmarks/vowels.json
 
@@ -15,7 +15,7 @@ import nbformat
 import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
-CHAPTER, LAST = ROOT / "chapters" / "11-against-a-transformer.ipynb", "def answers("
+CHAPTER, LAST = ROOT / "chapters" / "13-against-a-transformer.ipynb", "def answers("
 NOISES, POSITIONS, FOLDS, SEEDS = (0.3, 0.6), (False, True), 3, 3
 
 
