@@ -1,12 +1,14 @@
 """The colours of the book, and the picture of a model's dropout uncertainty."""
 
 import operator
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import keras
 import numpy as np
 
 from aaren._types import Tensor
+
+if TYPE_CHECKING:
+    import keras  # chapters that compute with NumPy take the colours and need no Keras
 
 COLORS = {
     "score": "#0072B2",
@@ -27,7 +29,7 @@ COLORS = {
 
 
 def plot_hist2d(
-    model: keras.Model,
+    model: "keras.Model",
     inputs: Tensor,
     samples: int = 200,
     axis: int = 0,
@@ -110,10 +112,12 @@ def plot_hist2d(
 
 def _dropout_samples(model, series, samples, batch_size):
     """Calls the model with dropout on: `(samples, time, outputs)`."""
+    from keras import ops
+
     parts = []
     for start in range(0, samples, batch_size):
         copies = np.repeat(series[None], min(batch_size, samples - start), axis=0)
-        part = keras.ops.convert_to_numpy(model(copies, training=True))
+        part = ops.convert_to_numpy(model(copies, training=True))
         if part.ndim != 3 or part.shape[:2] != copies.shape[:2]:
             raise ValueError(
                 "model must map (batch, time, features) to (batch, time, outputs), "
@@ -137,7 +141,9 @@ def _histogram(outputs, truth, bins):
 
 
 def _one_series(inputs):
-    series = keras.ops.convert_to_numpy(inputs)
+    from keras import ops
+
+    series = ops.convert_to_numpy(inputs)
     if series.ndim == 3 and len(series) == 1:
         series = series[0]
     if series.ndim != 2 or not series.size:
@@ -149,7 +155,9 @@ def _one_series(inputs):
 
 
 def _line(name, values, length):
-    line = np.asarray(keras.ops.convert_to_numpy(values), "float64")
+    from keras import ops
+
+    line = np.asarray(ops.convert_to_numpy(values), "float64")
     if line.shape != (length,):
         raise ValueError(
             f"{name} must have shape ({length},), one value a time step. Received: {line.shape}"

@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aaren import widgets
+from aaren._book import explore as widgets
 from aaren.widgets import explore
 
 VIEW = "application/vnd.jupyter.widget-view+json"
