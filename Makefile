@@ -35,13 +35,13 @@ test-backends: $(BACKENDS_READY) ## the package's tests on JAX, then on PyTorch
 	KERAS_BACKEND=torch $(PYTHON_IN_VENV) -m pytest tests -m backends
 
 colab: $(READY) ## make the Colab edition of the chapters: _build/colab
-	$(PYTHON_IN_VENV) scripts/colab.py
+	$(PYTHON_IN_VENV) -m book.colab
 
 publish-colab: ## push _build/colab to the branch that the book's Colab buttons open
-	scripts/publish_colab.sh
+	book/publish_colab.sh
 
 test-colab: $(READY) ## run the Colab edition of the last commit with Colab's versions
-	$(PYTHON_IN_VENV) scripts/run_colab.py $(CHAPTER)
+	$(PYTHON_IN_VENV) -m book.run_colab $(CHAPTER)
 
 linkcheck: $(READY) ## check the links to other sites
 	BOOK_OUTPUTS=committed $(JUPYTER_BOOK) --builder linkcheck
@@ -51,10 +51,10 @@ bench: $(READY) ## time and memory beside what one would use instead: benchmarks
 
 run: $(READY) ## run one chapter in place: make run CHAPTER=chapters/02-one-softmax.ipynb
 	$(if $(wildcard $(CHAPTER)),,$(error Name a chapter: make run CHAPTER=chapters/02-one-softmax.ipynb))
-	$(PYTHON_IN_VENV) scripts/run.py $(CHAPTER)
+	$(PYTHON_IN_VENV) -m book.run $(CHAPTER)
 
 run-all: $(READY) ## run every chapter in place
-	$(PYTHON_IN_VENV) scripts/run.py chapters/*.ipynb
+	$(PYTHON_IN_VENV) -m book.run chapters/*.ipynb
 
 lint: $(READY) ## check the style of the code, its types, and the workflows
 	$(PYTHON_IN_VENV) -m ruff check .
@@ -75,14 +75,14 @@ dist: $(READY) ## build the package and check it
 
 # uv resolves once for every system and for Python 3.11 to 3.13; it lives in a folder that is thrown away
 lock: ## renew the locked versions: requirements.txt and requirements-backends.txt
-	scripts/lock.sh
+	book/lock.sh
 
 clean: ## remove what the commands made, but for the environment
 	rm -rf _build .pytest_cache .ruff_cache .hypothesis dist
 
 # The script writes the stamp last; if it had to stop, its one line is make's error. A dry run makes nothing.
-$(READY): requirements.txt pyproject.toml scripts/environment.sh
-	@$(call or_stop,$(if $(findstring n,$(firstword -$(MAKEFLAGS))),,$(shell scripts/environment.sh $(VENV))))
+$(READY): requirements.txt pyproject.toml book/environment.sh
+	@$(call or_stop,$(if $(findstring n,$(firstword -$(MAKEFLAGS))),,$(shell book/environment.sh $(VENV))))
 	@test -e $@
 
 $(BACKENDS_READY): $(READY) requirements-backends.txt

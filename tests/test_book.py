@@ -257,9 +257,8 @@ def test_search_finds_a_word_of_each_chapter(visit, soup, chapter):
     assert opened.troubles == []
 
 
-def test_what_a_cell_prints_in_pieces_is_put_together(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / "_ext")
-    from run_chapters import join_streams
+def test_what_a_cell_prints_in_pieces_is_put_together():
+    from book.run_chapters import join_streams
 
     def told(name, text):
         return nbformat.v4.new_output("stream", name=name, text=text)

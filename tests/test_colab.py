@@ -4,11 +4,10 @@
 """
 
 import functools
-import importlib.util
+import importlib
 import json
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import nbformat
@@ -40,15 +39,12 @@ RAW = {
 
 @pytest.fixture(scope="module")
 def colab():
-    spec = importlib.util.spec_from_file_location("colab", ROOT / "scripts" / "colab.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module("book.colab")
 
 
 @pytest.fixture(scope="module")
-def extension(colab):
-    return sys.modules["aaren_book"]
+def extension():
+    return importlib.import_module("book.extension")
 
 
 @pytest.fixture(scope="module")
@@ -280,8 +276,7 @@ def small_book(tmp_path_factory):
         "# API\n\n```{eval-rst}\n.. py:function:: aaren.merge(left, right)\n```\n"
     )
     (source / "conf.py").write_text(
-        f"import sys\nsys.path.insert(0, {str(ROOT / '_ext')!r})\n"
-        "extensions = ['myst_nb', 'sphinx_book_theme', 'aaren_book']\n"
+        "extensions = ['myst_nb', 'sphinx_book_theme', 'book.extension']\n"
         "html_theme = 'sphinx_book_theme'\nhtml_title = 'A book'\nnb_execution_mode = 'off'\n"
         "html_theme_options = {}\n"
     )

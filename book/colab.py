@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Makes the Colab edition of the book: `make colab` writes it to _build/colab/, CI puts it on the branch `colab`.
 
 Colab shows a notebook's text as plain Markdown. So MyST's directives become text, boxes and folds in HTML, its roles
@@ -37,6 +36,8 @@ from myst_parser.parsers.mdit import create_md_parser
 from pybtex.database import parse_file
 from pybtex.plugin import find_plugin
 
+from book.extension import book_url, colab_url, repository_url
+
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "chapters"
 BRANCH = "colab"
@@ -49,9 +50,6 @@ BOXES = {
 FRAMES = {"grid", "grid-item", "tab-set", "card-carousel", "div", "container", "table"}
 NAMES = {"seealso": "See also"}
 HIDDEN = {"hide-input", "hide-cell", "remove-input", "remove-cell"}
-
-sys.path.insert(0, str(ROOT / "_ext"))
-from aaren_book import book_url, colab_url, repository_url  # noqa: E402
 
 
 class Untaught(ValueError):
@@ -329,7 +327,7 @@ class Chapter:
         if name.removeprefix("py:") in ("class", "func", "meth", "mod", "obj", "attr", "data"):
             target = target.lstrip("~.!")
             return self.book.link(f"`{text or target}`", "api", target)
-        raise Untaught(f"{self.page}: the role {name}: teach it to scripts/colab.py")
+        raise Untaught(f"{self.page}: the role {name}: teach it to book/colab.py")
 
     def citation(self, name, keys):
         works = []
@@ -375,7 +373,7 @@ class Chapter:
             return f"<blockquote>\n\n**{title}**\n\n{self.plain(body)}\n\n</blockquote>"
         if kind in FRAMES:
             return (f"**{title}**\n\n" if kind == "table" and argument else "") + self.plain(body)
-        raise Untaught(f"{self.page}: the directive {name}: teach it to scripts/colab.py")
+        raise Untaught(f"{self.page}: the directive {name}: teach it to book/colab.py")
 
     def caption(self, text, number):
         return f"**Fig. {number}.** {self.plain(text)}" if number else self.plain(text)

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Runs the Colab edition as Colab would: `make test-colab`.
 
 1. An environment with Colab's versions, in _build/colab-venv: Python 3.13 if there is one, else the Python at hand.
@@ -22,7 +21,7 @@ import nbclient
 import nbformat
 
 ROOT = Path(__file__).resolve().parent.parent
-REQUIREMENTS = ROOT / "scripts" / "colab-requirements.txt"
+REQUIREMENTS = ROOT / "book" / "colab-requirements.txt"
 VENV = ROOT / "_build" / "colab-venv"
 EDITION = ROOT / "_build" / "colab-test"
 PYTHON = VENV / "bin" / "python"
@@ -132,8 +131,8 @@ def check_installs(notebooks, commit):
 def main():
     git = ["git", "-C", str(ROOT), "rev-parse", "HEAD"]
     commit = subprocess.run(git, check=True, capture_output=True, text=True).stdout.strip()
-    edition = [sys.executable, ROOT / "scripts" / "colab.py", "--output", EDITION]
-    subprocess.run([*edition, "--repository", ROOT.as_uri()], check=True)
+    edition = [sys.executable, "-m", "book.colab", "--output", EDITION]
+    subprocess.run([*edition, "--repository", ROOT.as_uri()], check=True, cwd=ROOT)
     environment()
     wanted = sys.argv[1:]
     paths = [p for p in sorted(EDITION.glob("*.ipynb")) if not wanted or p.stem in wanted]

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Runs notebooks in place: `make run`, `make run-all`.
 
 What is stored is what a reader sees and the tests compare: no times at which cells ran, and the text that a cell

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the environment, or completes a half-made one:   scripts/environment.sh FOLDER
+# Makes the environment, or completes a half-made one:   book/environment.sh FOLDER
 # Every line of progress goes to standard error. What goes wrong ends in one line on standard
 # output that says what to do: the Makefile shows it as its error.
 set -u

@@ -1,7 +1,6 @@
-#!/usr/bin/env python3
 """The search of chapter 13: which noise, and positions or none, for each of its three networks.
 
-python scripts/search_vowels.py    # about ten minutes on two cores; writes benchmarks/vowels.json
+python -m benchmarks.vowels    # about ten minutes on two cores; writes benchmarks/vowels.json
 
 Networks, recipe and data are the chapter's own: its cells run up to the one that defines `run`. The judge is
 cross-validation inside the training set; the folds are consecutive thirds of each speaker's utterances.

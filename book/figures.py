@@ -1,6 +1,6 @@
 """Draws the two pictures that no chapter makes: the README's, and the card that links to the book show.
 
-python scripts/figures.py        writes chapters/_static/rnn-and-scan.png and card.png
+python -m book.figures        writes chapters/_static/rnn-and-scan.png and card.png
 """
 
 from pathlib import Path

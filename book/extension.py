@@ -47,7 +47,7 @@ def provider(url):
 
 
 def colab_url(repository, page):
-    """Where Colab opens a chapter of the edition that scripts/colab.py makes, or None: it reads from GitHub alone."""
+    """Where Colab opens a chapter of the edition that book/colab.py makes, or None: it reads from GitHub alone."""
     server, _, name = (repository or "").partition("github.com/")
     if server != "https://":
         return None

@@ -1,0 +1,1 @@
+"""The book's tools: run as `python -m book.run`, `python -m book.colab` and so on."""
