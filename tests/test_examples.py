@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import aaren
+import aaren.compare
 
 MODULES = [
     aaren.scan,
@@ -17,13 +18,14 @@ MODULES = [
     aaren.models,
     aaren.data,
     aaren.plots,
+    aaren.compare,
 ]
 PUBLIC = [
     *(aaren.prefix_attention, aaren.merge, aaren.empty_state),
     *(getattr(aaren.layers, name) for name in aaren.layers.__all__),
     *(aaren.models.ScanRNNAttentionModel, aaren.models.AttentionRNN),
     *(aaren.data.generate_sin, aaren.data.load_ecg200),
-    *(aaren.plots.plot_hist2d, aaren.widgets.explore),
+    *(aaren.plots.plot_hist2d, aaren.widgets.explore, aaren.compare.compare),
 ]
 
 
