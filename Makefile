@@ -74,7 +74,7 @@ dist: $(READY) ## build the package and check it
 	$(PYTHON_IN_VENV) -m twine check --strict dist/*
 
 # uv resolves once for every system and for Python 3.11 to 3.13; it lives in a folder that is thrown away
-lock: ## renew the locked versions: requirements.txt and requirements-backends.txt
+lock: ## renew the locked versions: requirements*.txt
 	book/lock.sh
 
 clean: ## remove what the commands made, but for the environment

@@ -36,6 +36,5 @@ install() {
   stop "pip stopped: $(grep -m 1 '^ERROR' "$log" || tail -n 1 "$log") (all of it in $log)"
 }
 echo "Installing the locked versions" >&2
-install -r requirements.txt || exit 1
-install --no-deps -e . || exit 1
+install --no-deps -r requirements.txt -e . || exit 1 # the lock is complete
 touch "$venv/.ready"
