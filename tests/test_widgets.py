@@ -133,6 +133,43 @@ def test_equal_pictures_are_stored_once(shown):
     assert len(pictures["files"]) == 2
 
 
+def test_the_defaults_of_draw_are_the_picture_and_the_place_of_the_controls(shown):
+    flat = functools.partial(weights, scores="flat", temperature=1)
+    explore(flat, temperature=TEMPERATURES, scores=SCORES)
+    explore(weights, temperature=TEMPERATURES, scores=SCORES)
+    started, plain = shown
+    spec, pictures = (data_of(started["text/html"], name) for name in ("spec", "pictures"))
+    assert [control["start"] for control in spec["controls"]] == [2, 2]
+    place = 2 * len(SCORES) + 2
+    assert spec["alts"][place] == "Weights of flat scores at temperature 1."
+    assert f'alt="{spec["alts"][place]}"' in started["text/html"]
+    assert (pictures["order"][place], pictures["files"][0]) == (0, None)
+    other = data_of(plain["text/html"], "pictures")
+    assert started["image/png"] == other["files"][other["order"][place]]
+    assert pictures["files"][pictures["order"][0]] == plain["image/png"]
+    assert started["text/plain"] == plain["text/plain"]
+
+
+def test_a_default_counts_for_controls_only_and_one_without_starts_at_its_first_value(shown):
+    def draw(a, k=3, width=1):
+        return plt.figure(figsize=(width, 1))
+
+    explore(draw, k=range(1, 5), a=["x", "y"])
+    spec = data_of(shown[0]["text/html"], "spec")
+    assert [(c["label"], c["start"]) for c in spec["controls"]] == [("k", 2), ("a", 0)]
+
+
+@pytest.mark.parametrize("default", [4, None, "1", [1]], ids=str)
+def test_a_default_that_is_not_tried_is_named(shown, default):
+    def draw(k=default):
+        pytest.fail("it drew")
+
+    message = r"the default of k must be one of .*; got draw\(k=.*\) for k=\[1, 2, 3\]. Add it"
+    with pytest.raises(ValueError, match=message):
+        explore(draw, k=[1, 2, 3])
+    assert shown == []
+
+
 def test_the_start_is_the_picture_and_the_place_of_the_controls(shown):
     explore(weights, {"scores": "flat", "temperature": 1}, temperature=TEMPERATURES, scores=SCORES)
     explore(weights, temperature=TEMPERATURES, scores=SCORES)

@@ -45,29 +45,30 @@ def explore(
             (figure, alternative text). Without such a pair the picture's alternative text is the
             first line of the docstring, formatted with the controls; those that the line does not
             name are added at its end.
-        start: the values shown first, such as {"temperature": 1}: by position, so that a control
-            may be named `start` too. A control that it leaves out starts at its first value.
+            The first frame is that of `draw`'s own defaults; a control whose argument has none
+            starts at its first value.
         **controls: the values to try, by argument. A list of increasing numbers becomes a slider,
             a list of strings a choice, a `range` a slider with a play button.
 
     Raises:
         ValueError: for controls with fewer than two values, or with equal, unsorted or mixed ones;
-            for a `start` that is not among them; for a `draw` that does not take the controls or returns no figure; for more than
-            `MAX_FRAMES` combinations or `MAX_BYTES` of HTML.
+            for a `draw` that does not take the controls, whose default is not among the values, or
+            that returns no figure; for more than `MAX_FRAMES` combinations or `MAX_BYTES` of HTML.
         RuntimeError: for a `draw` that fails; the message names the combination.
         ImportError: without matplotlib or IPython.
 
     Example:
-        >>> def weights(temperature):
+        >>> def weights(temperature=1):
         ...     '''Softmax weights at temperature {temperature}.'''
         ...     e = np.exp(np.array([1.0, 2.0, 3.0]) / temperature)
         ...     figure, axes = plt.subplots(figsize=(6.4, 3))
         ...     axes.bar(["a", "b", "c"], e / e.sum())
         ...     return figure
-        >>> explore(weights, {"temperature": 1}, temperature=[0.25, 0.5, 1, 2, 4])
+        >>> explore(weights, temperature=[0.25, 0.5, 1, 2, 4])
     """
-    checked = _started([_control(name, values) for name, values in controls.items()], start)
+    checked = [_control(name, values) for name, values in controls.items()]
     _check_draw(draw, checked)
+    checked = _started(_at_defaults(draw, checked), start)
     frame = functools.partial(_frame, draw, _describer(draw, checked))
     names, started = [c.name for c in checked], time.perf_counter()
     combinations = itertools.product(*(c.values for c in checked))
@@ -149,6 +150,24 @@ def _control(name, values):
     if choice:
         return _Control(name, "choice", items)
     return _Control(name, "steps", values) if steps else _Control(name, "slider", items)
+
+
+def _at_defaults(draw, controls):
+    """The controls, each at the value that its argument of `draw` has by default."""
+    signature, started = inspect.signature(draw), []
+    for control in controls:
+        default = getattr(signature.parameters.get(control.name), "default", signature.empty)
+        values = list(control.values)
+        if default is signature.empty:
+            default = values[0]
+        elif default not in values:
+            raise ValueError(
+                f"the default of {control.name} must be one of the values to try; got "
+                f"{_name(draw)}{signature} for {control.name}={control.values!r}. "
+                "Add it to the values, or change it."
+            )
+        started.append(control._replace(start=values.index(default)))
+    return started
 
 
 def _started(controls, start):
