@@ -1,0 +1,410 @@
+"""The layers of a stream, in NumPy: each is made from its description in the file and takes a token by `step`.
+
+Shapes: F features, H heads, D head size; a token is (F,) or (B, F). Everything is float64.
+"""
+
+import base64
+import math
+from collections import deque
+
+import numpy as np
+
+
+def build(docs, features):
+    """Layers for their descriptions, and the size of what the last one gives."""
+    layers = []
+    for i, doc in enumerate(docs):
+        kind = KINDS[doc["kind"]] if "window" not in doc else WindowedAaren
+        name = doc.get("name", doc["kind"])
+        try:
+            layer = kind(doc, features)
+        except ValueError as error:
+            raise ValueError(f"layer {i}, {name}: {error}") from error
+        layer.name, features = name, getattr(layer, "size", features)
+        layers.append(layer)
+    return layers, features
+
+
+def with_memory(layers):
+    """Those that remember something, in order; a residual's layers are among them."""
+    for layer in layers:
+        if isinstance(layer, Memory):
+            yield layer
+        yield from with_memory(getattr(layer, "layers", ()))
+
+
+def merge(left, right, decay):
+    """⊕ for two states (m, u, w) of all heads; `decay` is the logarithm of what is kept of the left one."""
+    before, after = left[0] + decay, right[0]
+    m = np.maximum(before, after)
+    keep, add = np.exp(before - m), np.exp(after - m)
+    return (
+        m,
+        left[1] * keep + right[1] * add,
+        left[2] * keep[..., None] + right[2] * add[..., None],
+    )
+
+
+class Memory:
+    """A layer that remembers `parts`, whose names and shapes (without a batch) are `shapes`."""
+
+    def reset(self):
+        self.parts = tuple(np.zeros(shape) for shape in self.shapes.values())
+
+    @property
+    def memory(self):
+        return dict(zip(self.shapes, self.parts))
+
+    @memory.setter
+    def memory(self, memory):
+        self.parts = tuple(memory.values())
+
+    def checked(self, memory):
+        """A state that was given, as float64 arrays that fit."""
+        if isinstance(memory, tuple) and len(memory) == len(
+            self.shapes
+        ):  # Keras's, for a batch of one
+            memory = {n: np.reshape(p, self.shapes[n]) for n, p in zip(self.shapes, memory)}
+        if not isinstance(memory, dict) or set(memory) != set(self.shapes):
+            raise ValueError(
+                f"the state of {self.name} must have the parts {', '.join(self.shapes)}; got {memory!r:.80}."
+            )
+        memory = {name: np.array(memory[name], "float64") for name in self.shapes}
+        for name, shape in self.shapes.items():
+            got = memory[name].shape
+            if len(got) < len(shape) or got[len(got) - len(shape) :] != shape:
+                raise ValueError(
+                    f"the state's part {name} of {self.name} must end in shape {shape}; got {got}."
+                )
+        return memory
+
+
+class Heads(Memory):
+    """Attention of H heads; `combine` makes one output of theirs."""
+
+    def __init__(self, doc, values):
+        self.heads, self.dim = values.shape[1:]
+        self.concat = doc["concat_heads"]
+        self.size = self.heads * self.dim if self.concat else self.dim
+        self.activation = ACTIVATIONS[doc["activation"]]
+        self.bias = array(doc, "bias", values.shape[1:], np.zeros(values.shape[1:])).ravel()
+        self.reset()
+
+    def split(self, y):
+        """(..., H·D) as (..., H, D)."""
+        return y.reshape(*y.shape[:-1], self.heads, self.dim)
+
+    def combine(self, o):
+        o = o.reshape(*o.shape[:-2], -1) if self.concat else o.sum(-2) / self.heads
+        return self.activation(o)
+
+
+class Aaren(Heads):
+    def __init__(self, doc, features):
+        values = array(doc, "values", (features, None, None))
+        super().__init__(doc, values)
+        forget = doc.get("forget")
+        gate, rate = np.zeros((features, 0)), np.zeros(0)
+        self.decay = 0.0  # the logarithm of what is kept, where it is the same for all tokens
+        if forget is not None:
+            rate = array(forget, "bias", (self.heads,))
+            self.decay = -np.logaddexp(0, -rate)
+            if "kernel" in forget:
+                gate, self.decay = array(forget, "kernel", (features, self.heads)), None
+        scores = array(doc, "scores", (features, self.heads))
+        self.kernel = np.hstack([values.reshape(features, -1), scores, gate])
+        self.bias = np.hstack([self.bias, np.zeros(self.heads), rate[: gate.shape[1]]])
+
+    @property
+    def shapes(self):
+        return {"m": (self.heads,), "u": (self.heads,), "w": (self.heads, self.dim)}
+
+    def reset(self):
+        super().reset()
+        self.parts[0][:] = -np.inf
+
+    def step(self, x):
+        y = x @ self.kernel + self.bias  # all that a token brings, in one product
+        end = self.heads * self.dim
+        s, g = y[..., end : end + self.heads], self.decay
+        if g is None:
+            g = -np.logaddexp(0, -y[..., end + self.heads :])
+        _, u, w = self.add(s, self.split(y[..., :end]), g)
+        return self.combine(w / u[..., None])
+
+    def add(self, s, v, g):
+        self.parts = merge(self.parts, (s, 1.0, v), g)
+        return self.parts
+
+
+class WindowedAaren(Aaren):
+    """The last tokens alone, as two stacks: `front` has, for each of the older tokens, the state from it to the last
+    of them, and `back` is the state of the newer ones. Dropping the oldest token pops `front`; the window is one
+    merge of the two. When `front` is empty all tokens move there: two merges a token on average, and one to read.
+    """
+
+    def __init__(self, doc, features):
+        self.window = doc["window"]
+        super().__init__(doc, features)
+
+    @property
+    def shapes(self):
+        return {"s": (self.heads,), "v": (self.heads, self.dim), "g": (self.heads,)}
+
+    def reset(self):
+        self.tokens, self.front = deque(), []
+        self.begin_back()
+
+    def begin_back(self):
+        shape = (self.heads, self.dim)
+        self.back, self.faded = (np.full(shape[:1], -np.inf), 0.0, np.zeros(shape)), 0.0
+
+    def add(self, s, v, g):
+        if len(self.tokens) == self.window:
+            if not self.front:
+                later, faded = None, 0.0
+                for old_s, old_v, old_g in reversed(self.tokens):
+                    token = (old_s, 1.0, old_v)
+                    later = token if later is None else merge(token, later, faded)
+                    self.front.append(later)
+                    faded = faded + old_g
+                self.begin_back()
+            self.front.pop()
+            self.tokens.popleft()
+        self.tokens.append((s, v, g))
+        self.back, self.faded = merge(self.back, (s, 1.0, v), g), self.faded + g
+        return merge(self.front[-1], self.back, self.faded) if self.front else self.back
+
+    @property
+    def memory(self):
+        rows = [(s, v, np.broadcast_to(g, s.shape)) for s, v, g in self.tokens]
+        empty = (np.zeros((0, *shape)) for shape in self.shapes.values())
+        return dict(zip(self.shapes, (np.array(part) for part in zip(*rows)) if rows else empty))
+
+    @memory.setter
+    def memory(self, memory):
+        self.reset()
+        for token in list(zip(*memory.values()))[-self.window :]:
+            self.add(*token)
+
+
+class LinearAttention(Heads):
+    def __init__(self, doc, features):
+        values = array(doc, "value", (features, None, None))
+        super().__init__(doc, values)
+        kernels = [array(doc, name, values.shape) for name in ("query", "key")]
+        self.kernel = np.hstack([k.reshape(features, -1) for k in (*kernels, values)])
+        self.bias = np.hstack([np.zeros(2 * self.bias.size), self.bias])
+
+    @property
+    def shapes(self):
+        return {"S": (self.heads, self.dim, self.dim), "z": (self.heads, self.dim)}
+
+    def step(self, x):
+        y, third = x @ self.kernel + self.bias, self.heads * self.dim
+        q, k, v = (self.split(y[..., i * third : (i + 1) * third]) for i in range(3))
+        q, k = (np.where(a > 0, a + 1, np.exp(np.minimum(a, 0))) for a in (q, k))
+        S, z = self.parts
+        self.parts = S, z = S + k[..., None] * v[..., None, :], z + k
+        total = (q * z).sum(-1)[..., None]
+        return self.combine((q[..., None, :] @ S)[..., 0, :] / np.where(total == 0, 1, total))
+
+
+class Dense:
+    def __init__(self, doc, features):
+        self.kernel = array(doc, "kernel", (features, None))
+        self.size = self.kernel.shape[1]
+        self.bias = array(doc, "bias", (self.size,), 0.0)
+        self.activation = ACTIVATIONS[doc["activation"]]
+
+    def step(self, x):
+        return self.activation(x @ self.kernel + self.bias)
+
+
+class Conv1D(Memory):
+    rows = True
+
+    def __init__(self, doc, features):
+        self.kernel = array(doc, "kernel", (None, features, None))
+        taps, _, self.size = self.kernel.shape
+        self.bias = array(doc, "bias", (self.size,), 0.0)
+        self.activation = ACTIVATIONS[doc["activation"]]
+        self.dilation = doc["dilation"]
+        self.reach = (taps - 1) * self.dilation  # how many tokens back the first tap reads
+        self.shapes = {"inputs": (features,)}
+        self.reset()
+
+    def reset(self):
+        zeros = np.zeros((self.reach, *self.shapes["inputs"]))
+        self.inputs = deque(zeros, maxlen=self.reach + 1)
+
+    def step(self, x):
+        self.inputs.append(x)
+        taps = (self.inputs[i] for i in range(0, self.reach + 1, self.dilation))
+        return self.activation(sum(a @ k for a, k in zip(taps, self.kernel)) + self.bias)
+
+    @property
+    def memory(self):
+        rows = list(self.inputs)[len(self.inputs) - self.reach :]
+        return {
+            "inputs": np.array(np.broadcast_arrays(*rows))
+            if rows
+            else np.zeros((0, *self.shapes["inputs"]))
+        }
+
+    @memory.setter
+    def memory(self, memory):
+        self.reset()
+        self.inputs.extend(memory["inputs"])
+
+
+class LayerNormalization:
+    def __init__(self, doc, features):
+        self.scale = array(doc, "scale", (features,), 1.0)
+        self.offset = array(doc, "offset", (features,), 0.0)
+        self.features, self.epsilon = features, doc["epsilon"]
+
+    def step(self, x):
+        x = x - x.sum(-1, keepdims=True) / self.features
+        variance = (x * x).sum(-1, keepdims=True) / self.features
+        return x / np.sqrt(variance + self.epsilon) * self.scale + self.offset
+
+
+class Affine:
+    def __init__(self, doc, features):
+        self.scale, self.offset = (array(doc, name, (features,)) for name in ("scale", "offset"))
+
+    def step(self, x):
+        return x * self.scale + self.offset
+
+
+class Activation:
+    def __init__(self, doc, features):
+        self.step = ACTIVATIONS[doc["activation"]]
+
+
+class Mean(Memory):
+    def __init__(self, doc, features):
+        self.shapes = {"sum": (features,), "count": ()}
+        self.reset()
+
+    def step(self, x):
+        total, count = self.parts
+        self.parts = total, count = total + x, count + 1
+        return total / count
+
+
+class Max(Memory):
+    def __init__(self, doc, features):
+        self.shapes = {"max": (features,)}
+        self.reset()
+
+    def reset(self):
+        self.parts = (np.full(self.shapes["max"], -np.inf),)
+
+    def step(self, x):
+        self.parts = (np.maximum(self.parts[0], x),)
+        return self.parts[0]
+
+
+class Residual:
+    def __init__(self, doc, features):
+        self.layers, size = build(doc["layers"], features)
+        if size != features:
+            raise ValueError(f"its layers must give {features} features, as they take; got {size}.")
+
+    def step(self, x):
+        y = x
+        for layer in self.layers:
+            y = layer.step(y)
+        return x + y
+
+
+KINDS = {
+    "aaren": Aaren,
+    "linear_attention": LinearAttention,
+    "dense": Dense,
+    "conv1d": Conv1D,
+    "layer_normalization": LayerNormalization,
+    "affine": Affine,
+    "activation": Activation,
+    "mean": Mean,
+    "max": Max,
+    "residual": Residual,
+}
+
+
+# -- activations, as Keras computes them ---------------------------------------------------------------------------
+
+_erf = np.vectorize(math.erf, otypes=["float64"])
+
+
+def sigmoid(x):
+    return 0.5 + 0.5 * np.tanh(0.5 * x)  # e^-x would overflow
+
+
+def softmax(x):
+    e = np.exp(x - x.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+def softplus(x):
+    return np.logaddexp(0, x)
+
+
+def elu(x):
+    return np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
+
+
+def hard_sigmoid(x):
+    return np.clip(x / 6 + 0.5, 0, 1)
+
+
+ACTIVATIONS = {
+    "linear": lambda x: x,
+    "relu": lambda x: np.maximum(x, 0),
+    "relu6": lambda x: np.clip(x, 0, 6),
+    "leaky_relu": lambda x: np.where(x > 0, x, 0.2 * x),
+    "elu": elu,
+    "selu": lambda x: 1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * elu(x)),
+    "silu": lambda x: x * sigmoid(x),
+    "gelu": lambda x: 0.5 * x * (1 + _erf(x / math.sqrt(2))),
+    "sigmoid": sigmoid,
+    "hard_sigmoid": hard_sigmoid,
+    "hard_silu": lambda x: x * hard_sigmoid(x),
+    "tanh": np.tanh,
+    "softplus": softplus,
+    "softsign": lambda x: x / (1 + abs(x)),
+    "softmax": softmax,
+    "exponential": np.exp,
+    "mish": lambda x: x * np.tanh(softplus(x)),
+}
+
+
+# -- arrays in the file --------------------------------------------------------------------------------------------
+
+
+def encode(array, dtype="float32"):
+    """An array as the file has it."""
+    array = np.ascontiguousarray(array, np.dtype(dtype).newbyteorder("<"))
+    data = base64.b64encode(array.tobytes()).decode()
+    return {"dtype": dtype, "shape": list(array.shape), "data": data}
+
+
+def decode(doc):
+    """The array (float64) that the file has."""
+    data = base64.b64decode(doc["data"], validate=True)
+    array = np.frombuffer(data, np.dtype(doc["dtype"]).newbyteorder("<"))
+    return array.reshape(doc["shape"]).astype("float64")
+
+
+def array(doc, name, shape, default=None):
+    """The array of that name, whose shape must fit; None fits any size."""
+    if name not in doc and default is not None:
+        return default
+    got = decode(doc[name])
+    fits = len(got.shape) == len(shape) and all(e in (None, g) for g, e in zip(got.shape, shape))
+    if not fits:
+        sizes = ", ".join("any" if size is None else str(size) for size in shape)
+        raise ValueError(f"{name} must have shape ({sizes}); got {got.shape}.")
+    return got

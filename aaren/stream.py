@@ -1,0 +1,214 @@
+"""A trained model as one file, and the file as a stream: one token at a time, in NumPy alone.
+
+    aaren.stream.save(model, "model.json")      # where Keras is
+    stream = aaren.stream.load("model.json")    # where it need not be
+    y_t = stream.step(x_t)
+
+The file is JSON, described by `stream.schema.json` beside this module; `engine.mjs` runs it in node and browsers.
+Weights are float32. All is computed in float64, for an attention's sums grow with the stream: in float32 single
+steps are lost past 10^7 tokens, in float64 past 10^15. (Sums of two float32 parts would cost more.)
+
+Shapes: F features, H heads, D head size, T time. A token is (F,), or (B, F): one token for each of B streams.
+"""
+
+import functools
+import json
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aaren._stream_layers import build, decode, encode, with_memory
+
+FORMAT, VERSION = "aaren.stream", 1
+
+
+def save(model: Any, path: str | PathLike[str], state: list[Any] | None = None) -> None:
+    """Write a trained Keras model, and on request a state, as a file for `load`.
+
+    Args:
+        model: one of `aaren.models`, or a Sequential or a functional chain of Aaren, AarenBlock,
+            LinearSelfAttention(causal=True), Dense, LayerNormalization, causal Conv1D, activations, dropout and the
+            like. Where it answers once a sequence (`return_sequences=False`, global pooling), the stream
+            answers at every step, for the tokens so far.
+        path: of the file.
+        state: what `Stream.state` takes; None for a stream that begins anew.
+
+    Raises:
+        ValueError: a layer that cannot stream. The message names it and says what to do.
+
+    Example:
+
+    >>> import aaren, keras, numpy as np, tempfile
+    >>> model = keras.Sequential([keras.Input((None, 4)), aaren.layers.Aaren(2, 3), keras.layers.Dense(1)])
+    >>> path = tempfile.mkdtemp() + "/model.json"
+    >>> aaren.stream.save(model, path)
+    >>> stream, x = aaren.stream.load(path), np.random.rand(1, 5, 4)
+    >>> bool(np.allclose(stream.run(x[0]), model(x)[0], atol=1e-6))
+    True
+    """
+    from aaren._stream_fold import fold
+
+    stream = Stream({"format": FORMAT, "version": VERSION, **fold(model)})
+    if state is not None:
+        stream.state = state
+    stream.save(path, with_state=state is not None)
+
+
+def load(path: str | PathLike[str]) -> "Stream":
+    """The stream that a file holds.
+
+    Raises:
+        ValueError: the file is damaged, foreign, or of a later version.
+    """
+    try:
+        return Stream(json.loads(Path(path).read_text(encoding="utf-8")))
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # those of JSON, base64 and Unicode are ValueErrors
+        raise ValueError(f"{path} does not hold a stream that can be loaded: {error}") from error
+
+
+class Stream:
+    """A trained model that takes one token at a time.
+
+    Args:
+        document: what a file holds.
+
+    Attributes:
+        features, size: F of a token, and the size of an answer.
+        state: what each layer with a memory remembers, in order: a list of dicts of arrays, which may be kept,
+            changed and set again. For a layer of Aaren or linear attention, what Keras's `step` gives for one
+            sequence, a tuple of arrays, may be set too.
+    """
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        _check_document(document)
+        self.document = document
+        self.features: int = document["features"]
+        self.layers, self.size = build(document["layers"], self.features)
+        if "state" in document:
+            parts = [{name: decode(part) for name, part in m.items()} for m in document["state"]]
+            self.state = parts
+
+    def step(self, x_t: Any) -> np.ndarray:
+        """Take one token (F,), or a number where F is 1; give the answer to the tokens so far."""
+        x = np.asarray(x_t, "float64")
+        if x.ndim == 0 and self.features == 1:
+            x = x[None]
+        if x.shape[-1:] != (self.features,):
+            raise ValueError(f"`x_t` must have {self.features} features; got shape {x.shape}.")
+        with np.errstate(invalid="ignore"):  # a token that is NaN or infinite is answered by NaN
+            for layer in self.layers:
+                x = layer.step(x)
+        return x
+
+    def run(self, x: Any) -> np.ndarray:
+        """Take tokens (T, F), or T numbers where F is 1, one by one; give all answers."""
+        return np.array([self.step(x_t) for x_t in x])
+
+    def reset(self) -> None:
+        """Forget all tokens."""
+        for layer in with_memory(self.layers):
+            layer.reset()
+
+    @property
+    def state(self) -> list[dict[str, np.ndarray]]:
+        return [
+            {name: np.array(part) for name, part in layer.memory.items()}
+            for layer in with_memory(self.layers)
+        ]
+
+    @state.setter
+    def state(self, state: Any) -> None:
+        layers = list(with_memory(self.layers))
+        if not isinstance(state, (list, tuple)) or len(state) != len(layers):
+            raise ValueError(
+                f"`state` must be a list, one entry for each of {len(layers)} layers with a memory; got {state!r:.80}."
+            )
+        checked = [layer.checked(part) for layer, part in zip(layers, state)]
+        for layer, memory in zip(layers, checked):
+            layer.memory = memory
+
+    def save(self, path: str | PathLike[str], with_state: bool = True) -> None:
+        """Write the file again, with the state as it is now."""
+        document = {name: part for name, part in self.document.items() if name != "state"}
+        if with_state:
+            document["state"] = [
+                {name: encode(part, "float64") for name, part in memory.items()}
+                for memory in self.state
+            ]
+        Path(path).write_text(json.dumps(document), encoding="utf-8")
+
+
+# -- is a document what the schema says? ---------------------------------------------------------------------------
+
+_TYPES = {
+    "object": dict,
+    "array": list,
+    "string": str,
+    "boolean": bool,
+    "integer": int,
+    "number": (int, float),
+}
+
+
+@functools.cache
+def schema() -> dict[str, Any]:
+    """The description of the file: JSON Schema, draft 2020-12."""
+    return json.loads(Path(__file__).with_name("stream.schema.json").read_text(encoding="utf-8"))
+
+
+def _check_document(document):
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise ValueError(
+            f'it must be an object with "format": "{FORMAT}", as aaren.stream.save writes it.'
+        )
+    version = document.get("version")
+    if isinstance(version, int) and version > VERSION:
+        raise ValueError(
+            f"it has version {version} of the format, and this aaren reads up to {VERSION}. Install a later aaren."
+        )
+    _check(document, schema(), "it")
+
+
+def _check(value, rule, where):
+    """Raise where `value` breaks `rule`: the part of JSON Schema that stream.schema.json uses."""
+    if "$ref" in rule:
+        rule = schema()["$defs"][rule["$ref"].rpartition("/")[2]]
+    if "oneOf" in rule:  # descriptions that their `kind` tells apart
+        kinds = {option["properties"]["kind"]["const"]: option for option in rule["oneOf"]}
+        kind = value.get("kind") if isinstance(value, dict) else None
+        _check(kind, {"enum": list(kinds)}, f"{where}.kind")
+        rule = kinds[kind]
+    expected = rule.get("type")
+    if expected:
+        fits = isinstance(value, _TYPES[expected]) and (
+            expected == "boolean" or value is not True and value is not False
+        )
+        _require(fits, where, f"be of type {expected}", value)
+    options = rule.get("enum", [rule["const"]] if "const" in rule else None)
+    if options is not None:
+        fits = any(type(value) is type(option) and value == option for option in options)
+        _require(fits, where, f"be {' or '.join(map(json.dumps, options))}", value)
+    if "minimum" in rule:
+        _require(value >= rule["minimum"], where, f"be at least {rule['minimum']}", value)
+    if "maximum" in rule:
+        _require(value <= rule["maximum"], where, f"be at most {rule['maximum']}", value)
+    if isinstance(value, list):
+        for i, item in enumerate(value):
+            _check(item, rule.get("items", {}), f"{where}[{i}]")
+    if isinstance(value, dict):
+        known, other = rule.get("properties", {}), rule.get("additionalProperties", {})
+        for name in rule.get("required", ()):
+            _require(name in value, where, f"have {name}", sorted(value))
+        for name, part in value.items():
+            _require(name in known or other is not False, where, f"have no {name}", sorted(value))
+            _check(part, known.get(name, other), f"{where}.{name}")
+
+
+def _require(fits, where, what, value):
+    if not fits:
+        raise ValueError(f"{where} must {what}; got {value!r:.80}.")
