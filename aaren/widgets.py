@@ -1,5 +1,6 @@
-"""Figures that the reader moves: with a kernel, on a static page, and as one picture."""
+"""What the reader does on the page: figures to move, questions to answer before they open."""
 
 from aaren._book.explore import explore
+from aaren._book.predict import predict
 
-__all__ = ["explore"]
+__all__ = ["explore", "predict"]

@@ -1,0 +1,354 @@
+"""Puzzles: the reader writes a function of the book, and is told whether it is right, and if not, why."""
+
+import contextlib
+import copy
+import ctypes
+import inspect
+import io
+import itertools
+import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from aaren._book.answers import PUZZLES, Piece
+
+SECONDS = 5.0  # for one call
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What `check` found; true if the answer is right."""
+
+    name: str
+    kind: str  # "right", "wrong", "costly", "raised", "endless", "changed" or "not yet"
+    text: str
+    mistake: str | None = None  # its name, where it is known
+    cost: dict[str, int] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return self.kind == "right"
+
+    def __str__(self) -> str:
+        return self.text
+
+    def _ipython_display_(self):
+        """Show nothing: `check` has printed it."""
+
+
+def check(function: Callable[..., Any]) -> Verdict:
+    """Try a puzzle's answer, print the verdict and return it.
+
+    The puzzle is found by the function's name. Small inputs come first, so the input that is shown is the
+    smallest that fails. Every known mistake is a function too: one that answers all inputs as yours does
+    names the mistake. A call may take five seconds.
+
+    Args:
+        function: your answer, under the name of the puzzle. `stub(name)` says what it takes and returns.
+
+    Returns:
+        A `Verdict`: true if right, with `text`, `kind`, `mistake` and `cost` (what was counted).
+
+    Raises:
+        ValueError: for a name that is no puzzle's, or arguments that do not fit.
+
+    Example:
+        >>> def merge(left, right):
+        ...     m = max(left.m, right.m)
+        ...     return m, left.u + right.u, left.w + right.w
+        >>> verdict = check(merge)
+        merge: not right. The smallest input that fails (the larger maximum on the right):
+          merge((0, 1, 3), (0.6931, 1, 5))
+          yours: (0.6931, 2, 8)
+          right: (0.6931, 1.5, 6.5)
+        The mistake: neither sum is rescaled.
+        >>> bool(verdict)
+        False
+    """
+    name, puzzle = _find(function)
+    verdict = _judge(name, puzzle, function)
+    print(verdict.text)
+    return verdict
+
+
+def stub(name: str) -> str:
+    """Return the empty function of a puzzle: its arguments, and what it returns.
+
+    Example:
+        >>> print(stub("cell"))
+        def cell(state, score, value):
+            \"\"\"Return the state (m, u, w) with one token more.\"\"\"
+            ...
+    """
+    puzzle = _known(name)
+    doc = inspect.cleandoc(puzzle.answer.__doc__)
+    text = f'"""{doc}{chr(10) if chr(10) in doc else ""}"""'.replace("\n", "\n    ")
+    return f"def {name}{inspect.signature(puzzle.answer)}:\n    {text}\n    ..."
+
+
+def mistakes(name: str) -> dict[str, Callable[..., Any]]:
+    """Return the known mistakes of a puzzle: a function for each, by what goes wrong in it.
+
+    Example:
+        >>> wrong = mistakes("cell")["the two factors are exchanged"]
+        >>> [float(part) for part in wrong((0.0, 1.0, 3.0), 0.0, 5.0)]
+        [0.0, 2.0, 8.0]
+    """
+    return dict(_known(name).mistakes)
+
+
+def answer(name: str) -> Callable[..., Any]:
+    """Return the right answer of a puzzle, as a function.
+
+    Example:
+        >>> [float(weight) for weight in answer("softmax")(np.log([1.0, 3.0])).round(2)]
+        [0.25, 0.75]
+    """
+    return _known(name).answer
+
+
+def _known(name):
+    if name not in PUZZLES:
+        raise ValueError(f"`name` must be one of {', '.join(PUZZLES)}; got {name!r}.")
+    return PUZZLES[name]
+
+
+def _find(function):
+    name = getattr(function, "__name__", None)
+    if not callable(function) or name not in PUZZLES:
+        raise ValueError(
+            f"`function` must bear the name of a puzzle: {', '.join(PUZZLES)}; got {name or function!r}. "
+            "Write `def cell(state, score, value):` and give check(cell)."
+        )
+    puzzle = PUZZLES[name]
+    wanted = inspect.signature(puzzle.answer)
+    try:
+        inspect.signature(function).bind(*wanted.parameters)
+    except TypeError:
+        raise ValueError(
+            f"`{name}` must take the arguments {wanted}; got {inspect.signature(function)}."
+        ) from None
+    return name, puzzle
+
+
+def _judge(name, puzzle, function):
+    """The verdict: the first case that fails decides, then the cost."""
+    cases = puzzle.cases()
+    for number, (about, args) in enumerate(cases):
+        found = _call(function, args)
+        expected = puzzle.answer(*copy.deepcopy(args))
+        trouble = _trouble(name, puzzle, args, found, expected)
+        if trouble is None:
+            continue
+        kind, text = trouble
+        if kind == "not yet":
+            return Verdict(name, kind, text)
+        shown = f"{name}({', '.join(map(_show, args))})"
+        mistake = _mistake(puzzle, function, cases, number) if kind in ("wrong", "raised") else None
+        lines = [text.format(about=about, call=shown)]
+        lines += [f"The mistake: {mistake}."] if mistake else []
+        return Verdict(name, kind, "\n".join(lines), mistake)
+    return _cost(name, puzzle, function, len(cases))
+
+
+def _trouble(name, puzzle, args, found, expected):
+    """What is wrong with one answer, as (kind, text), or None."""
+    where = "({about}):\n  {call}"
+    unfinished = found.error is not None and isinstance(found.error, NotImplementedError)
+    empty = found.ended and found.error is None and (found.value is None or found.value is ...)
+    if unfinished or empty:
+        return "not yet", (
+            f"{name}: not yet. Write it so that it returns {puzzle.returns}."
+            + ("" if unfinished else " (It returned nothing: is there a `return`?)")
+        )
+    if not found.ended:
+        return "endless", (
+            f"{name}: no answer after {SECONDS:g} seconds. Does its loop end? It was stopped at {where}"
+        )
+    if found.error is not None:
+        line = traceback.extract_tb(found.error.__traceback__)[-1].line
+        at = f"\n  in the line: {line}" if line else ""
+        said = f"{type(found.error).__name__}: {found.error}".rstrip(": ") + at
+        return "raised", f"{name}: it failed at {where}\n  {_braced(said)}"
+    if not _same(found.args, args):
+        changed = [
+            parameter
+            for parameter, now, then in zip(
+                inspect.signature(puzzle.answer).parameters, found.args, args
+            )
+            if not _same(now, then)
+        ]
+        return "changed", (
+            f"{name}: it changed its argument `{changed[0]}`, which its caller still needs. Work on a copy. "
+            f"It happened at {where}"
+        )
+    misfit = _misfit(puzzle, found.value, expected)
+    if misfit is None and _same(found.value, expected):
+        return None
+    yours, right = _show(found.value), _show(expected)
+    if yours == right:
+        yours, right = repr(found.value), repr(expected)
+    reason = f"\n  It must return {puzzle.returns}; {misfit}." if misfit else ""
+    return "wrong", (
+        f"{name}: not right. The smallest input that fails {where}\n"
+        f"  yours: {_braced(yours)}\n  right: {_braced(right)}{_braced(reason)}"
+    )
+
+
+def _braced(text):
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+def _misfit(puzzle, value, expected):
+    """How the form of an answer differs from the right one's: type, length or shape."""
+    if isinstance(expected, (tuple, list)):
+        if not isinstance(value, (tuple, list)):
+            return f"yours is of type {type(value).__name__}"
+        if len(value) != len(expected):
+            return f"yours has {len(value)} instead of {len(expected)} parts"
+        return next(filter(None, map(_misfit, itertools.repeat(puzzle), value, expected)), None)
+    if isinstance(expected, Piece):
+        return (
+            None
+            if isinstance(value, Piece)
+            else "its items must come from x, identity and op alone"
+        )
+    try:
+        got = np.asarray(value, dtype=float)
+    except (TypeError, ValueError):
+        return f"yours holds {type(value).__name__} where numbers belong"
+    if got.shape != np.shape(expected):
+        return f"yours has the shape {got.shape} instead of {np.shape(expected)}"
+    return None
+
+
+def _same(one, other):
+    """Equal up to rounding, NaN where NaN is; for answers and for arguments."""
+    if isinstance(one, (tuple, list)) and isinstance(other, (tuple, list)):
+        return len(one) == len(other) and all(map(_same, one, other))
+    if isinstance(other, str) or callable(other):
+        return type(one) is type(other) and (callable(other) or one == other)
+    try:
+        one, other = np.asarray(one, dtype=float), np.asarray(other, dtype=float)
+    except (TypeError, ValueError):
+        return False
+    close = {"rtol": 1e-9, "atol": 1e-12, "equal_nan": True}
+    return one.shape == other.shape and np.allclose(one, other, **close)
+
+
+def _mistake(puzzle, function, cases, first):
+    """The name of the known mistake that answers every case as the function does."""
+    with contextlib.redirect_stdout(io.StringIO()):  # what it prints was read up to here
+        found = []
+        for _, args in cases:
+            found.append(_call(function, args))
+            if not found[-1].ended:
+                return None
+    for name, mutant in puzzle.mistakes.items():
+        if all(_alike(mine, _call(mutant, args)) for mine, (_, args) in zip(found, cases)):
+            return name
+    return None
+
+
+def _alike(one, other):
+    if one.error is not None or other.error is not None:
+        return type(one.error) is type(other.error)
+    return _same(one.value, other.value)
+
+
+def _cost(name, puzzle, function, count):
+    """The verdict on a function that answers every case rightly."""
+    text, cost = f"{name}: right, for {count} inputs.", _counted(puzzle, function)
+    if not cost:
+        return Verdict(name, "right", text)
+    used, best = _list(cost), _counted(puzzle, puzzle.answer)
+    if all(cost[what] <= most for what, most in puzzle.limit.items()):
+        compared = "as the book's own does" if cost == best else f"the book's own: {_list(best)}"
+        return Verdict(name, "right", f"{text} For {puzzle.size}: {used} ({compared}).", cost=cost)
+    same = [name for name, mutant in puzzle.mistakes.items() if _counted(puzzle, mutant) == cost]
+    mistake = next((name for name in same if _right(puzzle, puzzle.mistakes[name])), None)
+    text = (
+        f"{name}: every answer is right, but it takes too much. For {puzzle.size}: {used}; "
+        f"the book's own: {_list(best)}."
+    )
+    text += f"\nThe mistake: {mistake}." if mistake else ""
+    return Verdict(name, "costly", text, mistake, cost)
+
+
+def _counted(puzzle, function):
+    """What a function costs, or nothing where that cannot be counted."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        return (puzzle.cost and _call(puzzle.cost, (function,)).value) or {}
+
+
+def _right(puzzle, mutant):
+    """Whether a mistake is one of cost alone."""
+    return all(_same(_call(mutant, args).value, puzzle.answer(*args)) for _, args in puzzle.cases())
+
+
+def _list(cost):
+    return ", ".join(f"{what} {count:,d}" for what, count in cost.items())
+
+
+def _show(value):
+    """A value as the reader would write it, to four digits."""
+    if isinstance(value, str):
+        return repr(str(value))
+    if isinstance(value, np.ndarray) and value.size > 40:
+        return f"<array of shape {value.shape}>"
+    if isinstance(value, np.ndarray):
+        return _show(value.tolist())
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_show, value))})"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_show, value))}]"
+    if isinstance(value, (float, np.floating)):
+        return f"{float(value):.4g}"
+    return repr(value)
+
+
+# Calls that may not end ------------------------------------------------------------------------
+
+
+@dataclass
+class _Found:
+    """What a call came to."""
+
+    args: Any
+    value: Any = None
+    error: BaseException | None = None
+    ended: bool = False
+
+
+class _TooLong(BaseException):
+    """Raised inside a call that is to stop; no `except Exception` holds it up."""
+
+
+def _call(function, args):
+    """Call with copies of the arguments, on a thread of its own: it can be left behind on any system."""
+    found = _Found(copy.deepcopy(args))
+
+    def work():
+        with np.errstate(all="ignore"), contextlib.suppress(_TooLong):
+            try:
+                found.value = function(*found.args)
+            except _TooLong:
+                return
+            except BaseException as error:  # SystemExit too: it would end the thread without a word
+                found.error = error
+            found.ended = True
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(SECONDS)
+    for _ in range(20):
+        if not thread.is_alive():
+            break
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(
+            ctypes.c_ulong(thread.ident), ctypes.py_object(_TooLong)
+        )
+        thread.join(0.1)
+    return found

@@ -1,0 +1,278 @@
+"""The puzzles: right answers pass, each known mistake is told apart, and no answer does harm."""
+
+import doctest
+import inspect
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aaren import puzzles
+from aaren._book import puzzles as inside
+from aaren._book.answers import PUZZLES, Piece
+from aaren.puzzles import check
+
+KNOWN = [(name, mistake) for name, puzzle in PUZZLES.items() for mistake in puzzle.mistakes]
+
+
+def named(name):
+    """Give a function the name of a puzzle."""
+
+    def rename(function):
+        function.__name__ = name
+        return function
+
+    return rename
+
+
+@pytest.mark.parametrize("name", PUZZLES)
+def test_the_answer_is_right(name, capsys):
+    verdict = check(puzzles.answer(name))
+    assert verdict and verdict.kind == "right" and verdict.mistake is None
+    assert capsys.readouterr().out == verdict.text + "\n" == f"{verdict}\n"
+    assert bool(PUZZLES[name].cost) == ("as the book's own" in verdict.text) == bool(verdict.cost)
+
+
+@pytest.mark.parametrize("name", PUZZLES)
+def test_the_stub_says_not_yet(name, capsys):
+    scope = {}
+    exec(puzzles.stub(name), scope)
+    verdict = check(scope[name])
+    assert not verdict and verdict.kind == "not yet" and "not yet" in verdict.text
+    assert PUZZLES[name].returns in verdict.text
+
+
+@pytest.mark.parametrize("name", PUZZLES)
+def test_five_mistakes_or_more_are_known(name):
+    texts = [check(named(name)(f)).text for f in puzzles.mistakes(name).values()]
+    assert len(set(texts)) == len(texts) >= 5
+
+
+@pytest.mark.parametrize(("name", "mistake"), KNOWN)
+def test_a_known_mistake_is_named(name, mistake):
+    verdict = check(named(name)(puzzles.mistakes(name)[mistake]))
+    assert not verdict
+    assert verdict.mistake == mistake and mistake in verdict.text
+    assert verdict.kind in ("wrong", "raised", "costly")
+
+
+def test_the_smallest_input_is_shown_with_both_answers():
+    def merge(left, right):
+        return left.m, left.u + right.u, left.w + right.w  # no mistake that is known
+
+    verdict = check(merge)
+    assert verdict.kind == "wrong" and verdict.mistake is None
+    assert verdict.text == (
+        "merge: not right. The smallest input that fails (the larger maximum on the right):\n"
+        "  merge((0, 1, 3), (0.6931, 1, 5))\n"
+        "  yours: (0, 2, 8)\n"
+        "  right: (0.6931, 1.5, 6.5)"
+    )
+
+
+def test_answers_that_look_alike_are_shown_to_the_last_digit():
+    def softmax(scores):
+        return puzzles.answer("softmax")(scores) * (1 + 1e-7)
+
+    text = check(softmax).text
+    assert "1.0000001" in text and text.count("array(") == 2
+
+
+def test_a_right_answer_of_another_kind_is_right():
+    """Lists for triples, an array of another library's kind, fewer merges than the book's own."""
+
+    def cell(state, score, value):
+        return list(puzzles.answer("cell")(state, score, value))
+
+    def blelloch(x, op, identity):
+        if len(x) == 1:
+            return x
+        pairs = blelloch([op(*pair) for pair in zip(x[::2], x[1::2])], op, identity)
+        odd = [op(pairs[k // 2 - 1], x[k]) for k in range(2, len(x), 2)]
+        y = [x[0]] + [None] * (len(x) - 1)
+        y[1::2], y[2::2] = pairs, odd
+        return y
+
+    assert check(cell)
+    verdict = check(blelloch)
+    assert verdict and verdict.cost["merges"] < 126 and "the book's own: merges 126" in verdict.text
+
+
+def test_a_scan_that_takes_too_much_is_not_right():
+    def hillis_steele(x, op):
+        y = list(x[:1])
+        for item in x[1:]:
+            y.append(op(y[-1], op(item, Piece(""))))
+        return y
+
+    verdict = check(hillis_steele)
+    assert verdict.kind == "costly" and verdict.mistake is None
+    assert "longest chain" in verdict.text and "The mistake" not in verdict.text
+
+
+# Answers that are none ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hurried(monkeypatch):
+    monkeypatch.setattr(inside, "SECONDS", 0.3)
+
+
+def for_ever(state, score, value):
+    while True:
+        pass
+
+
+def deaf(state, score, value):
+    while True:
+        try:
+            time.sleep(0.01)
+        except Exception:
+            pass
+
+
+def asleep(state, score, value):
+    time.sleep(3)
+
+
+@pytest.mark.parametrize("function", [for_ever, deaf, asleep], ids=lambda f: f.__name__)
+def test_answers_that_do_not_end_are_left(hurried, function):
+    started = time.perf_counter()
+    verdict = check(named("cell")(function))
+    assert time.perf_counter() - started < 5
+    assert not verdict and verdict.kind == "endless" and "Does its loop end?" in verdict.text
+
+
+def test_a_loop_that_ends_for_small_inputs_only(hurried):
+    def hillis_steele(x, op):
+        d = 1
+        while d < len(x):
+            x = [op(x[k - d], x[k]) if k >= d else x[k] for k in range(len(x))]
+            d = 2 * d if d < 4 else d
+        return x
+
+    assert check(hillis_steele).kind == "endless"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("cell", {"m": 1}, "yours is of type dict"),
+        ("cell", (1.0, 2.0), "yours has 2 instead of 3 parts"),
+        ("cell", (0.0, 1.0, "much"), "yours holds str where numbers belong"),
+        ("cell", (0.0, 1.0, 8.0), "yours has the shape () instead of (2,)"),
+        ("softmax", 1.0, "yours has the shape () instead of (1,)"),
+        ("softmax", {1.0}, "yours holds set where numbers belong"),
+        ("blelloch", (piece for piece in "a"), "yours is of type generator"),
+        ("blelloch", "a", "yours is of type str"),
+        ("blelloch", ["a"], "its items must come from x, identity and op alone"),
+        ("blelloch", [], "yours has 0 instead of 1 parts"),
+        ("blocked", "%s {0}", "yours holds str where numbers belong"),
+        ("backward", np.zeros((2, 1)), "yours is of type ndarray"),
+    ],
+)
+def test_answers_of_another_type(name, value, said):
+    function = named(name)(lambda *args: value)
+    function.__signature__ = inspect.signature(puzzles.answer(name))
+    verdict = check(function)
+    assert not verdict and verdict.kind == "wrong"
+    assert f"It must return {PUZZLES[name].returns}; {said}" in verdict.text
+
+
+def test_answers_that_change_their_input():
+    def hillis_steele(x, op):
+        x[:] = puzzles.answer("hillis_steele")(x, op)
+        return x
+
+    def softmax(scores):
+        scores -= scores.max()
+        return puzzles.answer("softmax")(scores)
+
+    def backward(kept, g):
+        g /= kept[3]
+        return puzzles.answer("backward")(kept, g * kept[3])
+
+    for function, argument in ((hillis_steele, "x"), (softmax, "scores"), (backward, "g")):
+        verdict = check(function)
+        assert not verdict and verdict.kind == "changed"
+        assert f"it changed its argument `{argument}`" in verdict.text
+
+
+def test_answers_that_fail():
+    def cell(state, score, value):
+        return state.q
+
+    def merge(left, right):
+        raise SystemExit
+
+    verdict = check(cell)
+    assert verdict.kind == "raised" and "AttributeError" in verdict.text
+    assert "in the line: return state.q" in verdict.text and "the first token" in verdict.text
+    assert "SystemExit" in check(merge).text
+
+
+def test_an_answer_not_written_yet():
+    def cell(state, score, value):
+        raise NotImplementedError
+
+    def merge(left, right): ...
+
+    def softmax(scores):
+        return ...
+
+    assert {check(f).kind for f in (cell, merge, softmax)} == {"not yet"}
+
+
+def test_an_unknown_name_is_told_the_names():
+    for wrong in (lambda x: x, 3, named("cells")(lambda: 0)):
+        with pytest.raises(ValueError, match="`function` must .*: softmax, cell, merge, .*; got"):
+            check(wrong)
+    for reads in (puzzles.stub, puzzles.mistakes, puzzles.answer):
+        with pytest.raises(ValueError, match="`name` must be one of softmax, .*; got 'cells'"):
+            reads("cells")
+
+
+def test_other_arguments_are_refused():
+    def cell(state, token):
+        return state
+
+    with pytest.raises(ValueError, match=r"must take the arguments \(state, score, value\); got"):
+        check(cell)
+
+
+def test_what_an_answer_prints_is_seen_up_to_where_it_fails(capsys):
+    def cell(state, score, value):
+        print("called")
+        return 0.0, 1.0, np.array([0.0, 8.0])
+
+    check(cell)
+    assert capsys.readouterr().out.count("called") == 2
+
+
+def test_a_notebook_shows_the_verdict_once(capsys):
+    from IPython.core.formatters import DisplayFormatter
+
+    def cell(state, score, value): ...
+
+    verdict = check(cell)
+    assert DisplayFormatter().format(verdict) == ({}, {})
+
+
+@pytest.mark.parametrize("module", [inside, puzzles], ids=lambda module: module.__name__)
+def test_examples_run(module):
+    assert doctest.testmod(module).failed == 0
+
+
+def test_puzzles_need_numpy_alone():
+    """Of the package's modules and of others; the package itself is stood in for."""
+    code = (
+        "import sys, types; package = types.ModuleType('aaren')\n"
+        f"package.__path__ = [{str(Path(inside.__file__).parent.parent)!r}]\n"
+        "sys.modules['aaren'] = package\n"
+        "import aaren.puzzles\n"
+        "assert {'keras', 'IPython', 'matplotlib'}.isdisjoint(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
