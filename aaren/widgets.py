@@ -1,6 +1,7 @@
-"""What the reader does on the page: figures to move, questions to answer before they open."""
+"""What the reader does on the page: figures to move, components that compute, questions to answer before they open."""
 
 from aaren._book.explore import explore
+from aaren._book.live import live
 from aaren._book.predict import predict
 
-__all__ = ["explore", "predict"]
+__all__ = ["explore", "live", "predict"]

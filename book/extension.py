@@ -18,6 +18,7 @@ from pathlib import Path
 from urllib.parse import urlparse
 
 from docutils import nodes
+from sphinx.util import logging
 
 ROOT = Path(__file__).resolve().parent.parent
 CARD = "_static/card.png"
@@ -105,6 +106,19 @@ MENDED = {
 def mend_markup(app, pagename, templatename, context, doctree):
     for found, instead in MENDED.items():
         context["body"] = context.get("body", "").replace(found, instead)
+
+
+def check_pictures(app, pagename, templatename, context, doctree):
+    """A component that computes in the page must leave a picture with a text where no script runs."""
+    pictured = r'<div class="aaren-live" [^>]*>\s*(?:<style[^<]*</style>)?\s*<div class="aaren-picture"><img src="data:image/[^"]+" alt="[^"]'
+    body = context.get("body", "")
+    missing = body.count('<div class="aaren-live"') - len(re.findall(pictured, body))
+    if missing:
+        logging.getLogger(__name__).warning(
+            "%d of the page's live components must have a picture with a text, and got none.",
+            missing,
+            location=pagename,
+        )
 
 
 def add_colab_button(app, pagename, templatename, context, doctree):
@@ -244,6 +258,7 @@ def setup(app):
     app.add_config_value("comments_config", {}, "")
     app.connect("config-inited", configure, priority=100)
     app.connect("html-page-context", mend_markup)
+    app.connect("html-page-context", check_pictures)
     app.connect("html-page-context", add_card)
     app.connect("html-page-context", link_names)
     # after the theme, which makes the other buttons at 501

@@ -1,0 +1,302 @@
+"""Components that compute in the reader's browser: no kernel, no network, one output.
+
+An output is a picture, drawn here in Python, and a script that puts the component in its place. The script is the
+engine (`aaren/engine.mjs`, only the functions that are called), what all components share (`parts/frame.js`) and
+the component itself. A page that cuts out scripts keeps the picture.
+"""
+
+import html
+import json
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from aaren._book.explore import _display
+from aaren.plots import COLORS
+
+MAX_BYTES = 30_000  # of a component with the engine, beside its picture
+PARTS = Path(__file__).with_name("parts")
+ENGINE = Path(__file__).parent.parent / "engine.mjs"
+WAKE = (
+    "A still picture. Its controls wake where scripts may run: in Jupyter, trust this notebook "
+    "(command palette: Trust Notebook) or run the cell."
+)
+
+
+class Component(NamedTuple):
+    """What `live` needs of a component beside its script."""
+
+    options: Callable[..., dict[str, Any]]  # checks what the call gives, adds what it leaves out
+    picture: Callable[[Mapping[str, Any]], tuple[str, str]]  # (SVG, alternative text)
+    label: str  # its name for a screen reader
+
+
+def live(component: str, /, **options: Any) -> None:
+    """Show a component that computes on the page, in the reader's browser.
+
+    Its HTML works on a published page, in JupyterLab, VS Code and Colab alike, with no kernel and no network.
+    Where no script runs, the reader sees a picture of the same numbers; in a terminal, a line of text.
+
+    Args:
+        component: its name, one of `COMPONENTS`:
+
+            * "cell": tokens to drag, and the recurrence (m, u, w) over them. `scores` and `values`: T numbers
+              each; `read`: how many tokens are read at first; `cell`: "package", "zero" (m starts at 0), "naive"
+              (no guard for −∞ − (−∞)) or "bare" (plain sums); `precision`: "float64" or "float32";
+              `lines=False` leaves out table, equation and code; `score_range`, `value_range`: what can be dragged
+              to, as (low, high); `todo`: the sentence above it.
+        **options: what the component shows at first.
+
+    Raises:
+        ValueError: for a component that does not exist, and for options that it does not take.
+        ImportError: without IPython.
+
+    Example:
+        >>> live("cell", scores=[0.5, 2.0], values=[1.0, -1.0])
+        live('cell', scores=[0.5, 2.0], values=[1.0, -1.0])
+    """
+    given = ", ".join([repr(component), *(f"{name}={value!r}" for name, value in options.items())])
+    _display({"text/plain": f"live({given})", "text/html": page(component, options)})
+
+
+def page(component: str, options: Mapping[str, Any]) -> str:
+    """The HTML of a component."""
+    if component not in COMPONENTS:
+        raise ValueError(
+            f"component must be one of {', '.join(map(repr, COMPONENTS))}; got {component!r}."
+        )
+    kind = COMPONENTS[component]
+    try:
+        checked = kind.options(**options)
+    except TypeError as error:
+        raise ValueError(
+            f'options must be those of the component "{component}"; got {error}.'
+        ) from None
+    svg, alt = kind.picture(checked)
+    source = quote(svg, safe=" !$&'()*+,-./:;=?@[]^_`{|}~")
+    text = (
+        f'<div class="aaren-live" data-component="{component}" role="group" aria-label="{kind.label}">\n'
+        f'<style class="aaren-look">\n{_css(component)}</style>\n'
+        f'<div class="aaren-picture"><img src="data:image/svg+xml,{source}" alt="{html.escape(alt)}">'
+        f"<p>{WAKE}</p></div>\n"
+        f'<script type="application/json" class="aaren-options">{_json(checked)}</script>\n'
+        f'<script class="aaren-code">\n{script(component)}</script>\n</div>'
+    )
+    size = len(text.encode()) - len(source)
+    if size > MAX_BYTES:
+        raise ValueError(f"a component must have at most {MAX_BYTES} bytes of HTML; got {size}.")
+    return text
+
+
+def script(component: str) -> str:
+    """The engine's functions that the component calls, and the component, as one classic script."""
+    parts = [(PARTS / f"{name}.js").read_text("utf-8") for name in ("frame", component)]
+    own = "".join(parts)
+    return "(() => {\n" + _bare(_called(ENGINE.read_text("utf-8"), own) + own) + "})();\n"
+
+
+def _called(module: str, caller: str) -> str:
+    """The top-level definitions of an ES module that `caller` needs, without `export`."""
+    chunks = re.split(r"^(?=(?:export |async )*(?:function|const|let|class) )", module, flags=re.M)
+    named = {}
+    for chunk in chunks[1:]:
+        code = re.sub(r"^export (default )?", "", chunk)
+        # a comment that stands before the next definition belongs to that one
+        code = re.sub(r"(?:^(?://.*|/\*\*(?:.|\n)*?\*/)?\n)+\Z", "", code, flags=re.M)
+        named[re.match(r"(?:async )?\w+\*? (\w+)", code)[1]] = code  # type: ignore[index]
+    wanted: set[str] = set()
+    texts = [caller]
+    while texts:
+        words = set(re.findall(r"[A-Za-z_]\w*", texts.pop()))
+        fresh = (words & named.keys()) - wanted
+        wanted |= fresh
+        texts += [named[name] for name in fresh]
+    return "".join(code + "\n" for name, code in named.items() if name in wanted)
+
+
+def _bare(code: str) -> str:
+    """Code without its comments, its indentation and the spaces around its signs."""
+    code = re.sub(r"^\s*/\*\*(?:.|\n)*?\*/\s*\n", "", code, flags=re.M)
+    code = re.sub(r"^\s*//.*\n| // [^\n\"'`]*$", "", code, flags=re.M)
+    code = re.sub(r"^\s+|\n(?=\n)", "", code, flags=re.M)
+    # not inside a text or a regular expression; + and - keep their spaces, since a + +b is not a ++b
+    kept = r"""(\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`|(?<=[(=,])/(?:\\.|[^/\\\n])+/)"""
+    pieces = re.split(kept, code)
+    pieces[::2] = [re.sub(r" ?([=,;:?(){}<>*|&!\[\]]) ?", r"\1", piece) for piece in pieces[::2]]
+    return "".join(pieces)
+
+
+def _css(component: str) -> str:
+    files = (PARTS / f"{name}.css" for name in ("frame", component))
+    text = "".join(file.read_text("utf-8") for file in files if file.exists())
+    return re.sub(r"\s*([{};])\s*|(?<=[:,])\s+", r"\1", text)
+
+
+def _json(value: Any) -> str:
+    def plain(x: Any) -> Any:
+        if isinstance(x, Mapping):
+            return {key: plain(item) for key, item in x.items()}
+        if isinstance(x, (list, tuple)):
+            return [plain(item) for item in x]
+        # JSON has no infinity; Number("-Infinity") reads this
+        return "-Infinity" if isinstance(x, float) and x == -math.inf else x
+
+    text = json.dumps(plain(value), separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    return text.replace("<", "\\u003c")
+
+
+# -- checks -------------------------------------------------------------------------------------------------
+
+
+def _numbers(name: str, values: Any, low: int, high: int, least: float = -math.inf) -> list[float]:
+    try:
+        listed = [float(value) for value in values]
+    except (TypeError, ValueError):
+        listed = []
+    if not low <= len(listed) <= high or not all(least <= x < math.inf for x in listed):
+        kind = "numbers" if least == -math.inf else "finite numbers"
+        raise ValueError(f"{name} must be {low} to {high} {kind}; got {values!r}.")
+    return listed
+
+
+def _one_of(name: str, value: Any, allowed: Sequence[Any]) -> Any:
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}; got {value!r}.")
+    return value
+
+
+def _span(name: str, given: Any, shown: Sequence[float]) -> list[float]:
+    """The ends of an axis: as given, or around what is shown, in whole numbers."""
+    if given is None:
+        finite = [x for x in shown if math.isfinite(x)] or [0.0]
+        return [min(-3.0, math.floor(min(finite))), max(3.0, math.ceil(max(finite)))]
+    low, high = _numbers(name, given, 2, 2, -1e9)
+    if not low < high:
+        raise ValueError(f"{name} must be (low, high) with low < high; got {given!r}.")
+    return [low, high]
+
+
+# -- pictures -----------------------------------------------------------------------------------------------
+
+
+def _svg(width: float, height: float, *shapes: str) -> str:
+    return (
+        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width:g} {height:g}' width='{width:g}' "
+        f"height='{height:g}' font-family='sans-serif' font-size='13'>"
+        f"<rect width='100%' height='100%' fill='#fff'/>{''.join(shapes)}</svg>"
+    )
+
+
+def _shape(tag: str, text: str = "", **attributes: Any) -> str:
+    def told(value: Any) -> str:
+        return f"{round(value, 1):g}" if isinstance(value, float) else str(value)
+
+    named = "".join(
+        f" {name.strip('_').replace('_', '-')}='{told(value)}'"
+        for name, value in attributes.items()
+    )
+    return f"<{tag}{named}>{html.escape(text)}</{tag}>" if text else f"<{tag}{named}/>"
+
+
+def _text(x: float, y: float, text: str, **attributes: Any) -> str:
+    return _shape("text", text, x=float(x), y=float(y), **{"fill": "#222", **attributes})
+
+
+def _told(x: float) -> str:
+    return "−∞" if x == -math.inf else f"{x:.4g}".replace("-", "−")
+
+
+# -- the cell -----------------------------------------------------------------------------------------------
+
+
+def _cell_options(
+    scores=(0.3, -0.9, 0.9, 0.1, 1.6, 0.6),
+    values=(2.0, 2.5, -1.0, 1.5, -2.0, 1.0),
+    read=None,
+    cell="package",
+    precision="float64",
+    lines=True,
+    score_range=None,
+    value_range=None,
+    todo="Drag a bar (a score) or a dot (a value), or focus one and press the arrow keys. Everything else follows.",
+):
+    scores = _numbers("scores", scores, 1, 12)
+    values = _numbers("values", values, len(scores), len(scores), -1e9)
+    read = len(scores) if read is None else read
+    return {
+        "scores": scores,
+        "values": values,
+        "read": _one_of("read", read, range(1, len(scores) + 1)),
+        "cell": _one_of("cell", cell, ("package", "zero", "naive", "bare")),
+        "precision": _one_of("precision", precision, ("float64", "float32")),
+        "lines": bool(lines),
+        "score_range": _span("score_range", score_range, scores),
+        "value_range": _span("value_range", value_range, values),
+        "todo": str(todo),
+    }
+
+
+def _cell_states(scores: Sequence[float], values: Sequence[float]) -> list[tuple[float, ...]]:
+    """(m, u, w, w / u) after each token."""
+    m, u, w = -math.inf, 0.0, 0.0
+    states: list[tuple[float, ...]] = []
+    for s, v in zip(scores, values, strict=True):
+        new = max(m, s)
+        unit = 0.0 if new == -math.inf else new
+        keep, add = math.exp(m - unit), math.exp(s - unit)
+        m, u, w = new, u * keep + add, w * keep + add * v
+        states.append((m, u, w, w / u if u else 0.0))
+    return states
+
+
+def _cell_picture(options: Mapping[str, Any]) -> tuple[str, str]:
+    scores, values, read = options["scores"], options["values"], options["read"]
+    states = _cell_states(scores, values)
+    column, left, tall = 600 / len(scores), 60.0, 120.0
+
+    def height(x: float, span: Sequence[float], top: float) -> float:
+        low, high = span
+        return top + tall * (high - min(max(x, low), high)) / (high - low)
+
+    shapes, line = [], []
+    for i, (s, v, (m, _, _, o)) in enumerate(zip(scores, values, states, strict=True)):
+        x, faint = left + column * (i + 0.5), 0.35 if i >= read else 1.0
+        y, zero = (height(z, options["score_range"], 20) for z in (s, 0.0))
+        shapes += [
+            _shape(
+                "rect", x=x - column * 0.3, y=min(y, zero), width=column * 0.6, height=abs(y - zero),
+                fill=COLORS["score"], opacity=faint,
+            ),
+            _shape("circle", cx=x, cy=height(v, options["value_range"], 170), r=6, fill=COLORS["value"], opacity=faint),
+            _text(x, 312, str(i + 1), text_anchor="middle"),
+        ]  # fmt: skip
+        if m > -math.inf:
+            at = height(m, options["score_range"], 20)
+            dash: dict[str, Any] = {
+                "stroke": COLORS["maximum"],
+                "stroke_width": 2,
+                "stroke_dasharray": "7 4",
+            }
+            shapes.append(_shape("path", d=f"M{x - column / 2:.1f} {at:.1f}h{column:.1f}", **dash))
+        line.append(f"{x:.1f} {height(o, options['value_range'], 170):.1f}")
+    thick: dict[str, Any] = {"fill": "none", "stroke": COLORS["output"], "stroke_width": 2.5}
+    shapes += [
+        _shape("path", d="M" + "L".join(line), **thick),
+        _text(4, 32, "score s"), _text(4, 182, "value v"), _text(4, 312, "token"),
+        _text(4, 336, "Bars: scores. Dashed: the maximum m. Dots: values. Line: the output w/u."),
+    ]  # fmt: skip
+    m, u, w, o = states[read - 1]
+    alt = (
+        f"{len(scores)} tokens with scores {', '.join(map(_told, scores))} and values "
+        f"{', '.join(map(_told, values))}. After token {read}: maximum {_told(m)}, denominator {_told(u)}, "
+        f"numerator {_told(w)}, output {_told(o)}."
+    )
+    return _svg(left + 610, 346, *shapes), alt
+
+
+COMPONENTS = {
+    "cell": Component(_cell_options, _cell_picture, "The cell, computing in this page"),
+}

@@ -1,0 +1,456 @@
+"""The components that compute in the page: their numbers, their controls, their picture.
+
+A page is a small HTML file made of the outputs, opened with the network cut; no book is built.
+"""
+
+import base64
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+from urllib.parse import unquote
+from xml.dom import minidom
+
+import numpy as np
+import pytest
+
+from aaren._book import live
+from aaren.widgets import live as show
+
+ENGINE = Path(live.ENGINE).read_text(encoding="utf-8")
+PAGE = """<!doctype html><html lang="en" data-theme="{theme}"><head><meta charset="utf-8"><title>Live</title>
+<meta name="viewport" content="width=device-width,initial-scale=1"><style>
+:root {{ --pst-color-text-base: #222832; --pst-color-background: #fff }}
+[data-theme=dark] {{ --pst-color-text-base: #ced6dd; --pst-color-background: #14181e; color-scheme: dark }}
+body {{ color: var(--pst-color-text-base); background: var(--pst-color-background); font: 16px/1.5 sans-serif;
+  max-width: 720px; margin: auto }}</style></head><body><main>{body}</main></body></html>"""
+CELLS = ("package", "zero", "naive", "bare")
+EVERY = {"cell": {}}  # each component as a chapter shows it first
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if not path:
+        reason = "needs Chromium: on the PATH, or named by CHROMIUM"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(chromium, tmp_path):
+    """Open components on one page, network cut; in the end, no error and no request may have been."""
+    contexts, errors, requests = [], [], []
+
+    def visit(*outputs, theme="light", **settings):
+        body = "".join(f'<div class="text_html">{output}</div>' for output in outputs)
+        file = tmp_path / f"page{len(contexts)}.html"
+        file.write_text(PAGE.format(theme=theme, body=body), encoding="utf-8")
+        context = chromium.new_context(**{"viewport": {"width": 800, "height": 900}, **settings})
+        contexts.append(context)
+        context.set_offline(True)
+        page = context.new_page()
+        page.set_default_timeout(5_000)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda m: errors.append(m.text) if m.type != "log" else None)
+        page.on("request", lambda request: requests.append(request.url))
+        page.goto(file.as_uri())
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert errors == []
+    assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
+
+
+def value(node):
+    return float(node.get_attribute("data-value"))
+
+
+def engine(page, call):
+    """What the engine itself computes; `call` may use its exports as E."""
+    source = base64.b64encode(ENGINE.encode()).decode()
+    code = f"async () => {{ const E = await import('data:text/javascript;base64,{source}'); return {call}; }}"
+    return page.evaluate(code)
+
+
+# -- all components -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_an_output_is_small_and_asks_for_nothing(name):
+    html = live.page(name, EVERY[name])
+    picture = re.search(r'<img src="(data:image/svg\+xml,[^"]*)" alt="([^"]+)">', html)
+    assert len(html) - len(picture[1]) < 30_000
+    assert len(picture[1]) < 8_000
+    assert not re.search(r"https?://(?!www\.w3\.org)|url\(|@import|import\(| id=", unquote(html))
+    minidom.parseString(unquote(picture[1].split(",", 1)[1]))
+    assert len(picture[2]) > 60  # the alternative text tells the numbers
+
+
+def test_every_component_is_tested_here():
+    assert set(EVERY) == set(live.COMPONENTS)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_without_scripts_there_is_a_picture_and_how_to_wake_it(visit, name):
+    page = visit(live.page(name, EVERY[name]), java_script_enabled=False)
+    picture = page.get_by_role("img")
+    assert picture.bounding_box()["height"] > 100
+    assert page.evaluate("document.images[0].naturalWidth") > 200
+    assert page.get_by_text("trust this notebook").is_visible()
+    assert page.locator("button, input, select, [role=slider]").count() == 0
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_scripts_that_run_again_change_nothing(visit, name):
+    page = visit(*[live.page(name, EVERY[name])] * 2)
+    assert page.get_by_text("trust this notebook").count() == 0
+    assert page.get_by_role("img").count() == 0
+    count = page.locator(".aaren-live *").count()
+    page.evaluate(  # JupyterLab and VS Code put every script in anew
+        """() => document.querySelectorAll("script").forEach((old) => {
+          const script = document.createElement("script");
+          for (const { name, value } of old.attributes) script.setAttribute(name, value);
+          script.textContent = old.textContent;
+          old.replaceWith(script);
+        })"""
+    )
+    assert page.locator(".aaren-live *").count() == count
+
+
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_serious(visit, name, theme):
+    from axe_playwright_python.sync_playwright import Axe
+
+    page = visit(live.page(name, EVERY[name]), theme=theme)
+    dark = page.evaluate("document.querySelector('.aaren-live').classList.contains('aaren-dark')")
+    assert dark == (theme == "dark")
+    found = Axe().run(page, "main", {"preload": False}).response["violations"]
+    grave = [rule for rule in found if rule["impact"] in ("critical", "serious")]
+    assert [(rule["id"], rule["nodes"][0]["html"][:200]) for rule in grave] == []
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_the_page_s_theme_is_followed_when_it_changes(visit, name):
+    page = visit(live.page(name, EVERY[name]))
+    page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    page.wait_for_selector(".aaren-live.aaren-dark")
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_phone_shows_it_all(visit, name):
+    small = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+    page = visit(live.page(name, EVERY[name]), **small)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    for control in page.locator("button, select, input").all():
+        if control.is_visible():
+            box = control.bounding_box()
+            assert min(box["width"], box["height"]) >= 40
+            assert control.get_attribute("data-lm-suppress-shortcuts") == "true"
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: show("cel"), r"component must be one of 'cell'.*; got 'cel'"),
+        (lambda: show("cell", score=[1]), "must be those of the component .*got .*'score'"),
+        (lambda: show("cell", scores=[]), r"scores must be 1 to 12 numbers; got \[\]"),
+        (lambda: show("cell", scores=[float("nan")]), "scores must be"),
+        (lambda: show("cell", scores=[float("inf")]), "scores must be"),
+        (lambda: show("cell", scores=[1], values=[1, 2]), "values must be 1 to 1 finite"),
+        (lambda: show("cell", scores=[1], values=[-np.inf]), "values must be 1 to 1 finite"),
+        (lambda: show("cell", read=9), "read must be one of .*; got 9"),
+        (lambda: show("cell", cell="other"), "cell must be one of 'package'.*; got 'other'"),
+        (lambda: show("cell", precision="half"), "precision must be one of"),
+        (lambda: show("cell", value_range=(2, 1)), r"value_range must be \(low, high\) with low"),
+    ],
+)
+def test_bad_input_is_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_in_a_terminal_it_prints_a_line(capsys):
+    show("cell", scores=[0.5, -np.inf], values=(1, 2))
+    assert capsys.readouterr().out == "live('cell', scores=[0.5, -inf], values=(1, 2))\n"
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_the_book_complains_of_a_missing_picture(name, caplog):
+    from types import SimpleNamespace
+
+    from book.extension import check_pictures
+
+    html = live.page(name, EVERY[name])
+    for body, told in [
+        (html * 2, 0),
+        (html + re.sub(r"<img [^>]*>", "", html), 1),
+        (re.sub(r' alt="[^"]*"', ' alt=""', html), 1),
+        (re.sub(r'src="[^"]*"', 'src=""', html), 1),
+    ]:
+        caplog.clear()
+        check_pictures(SimpleNamespace(), "page", "page.html", {"body": body}, None)
+        assert len(caplog.records) == told
+
+
+def test_nbval_compares_options_and_pictures_and_not_scripts():
+    from nbval.plugin import get_sanitize_patterns
+
+    settings = Path(__file__).with_name("nbval-sanitize.cfg").read_text(encoding="utf-8")
+
+    def compared(html):
+        for pattern, replacement in get_sanitize_patterns(settings):
+            html = re.sub(pattern, replacement, html)
+        return html
+
+    html = live.page("cell", {})
+    assert len(compared(html)) < 5_000
+    assert compared(html) == compared(html.replace("const", "let").replace("44px", "45px"))
+    assert compared(html) != compared(live.page("cell", {"read": 2}))
+
+
+# -- the cell -----------------------------------------------------------------------------------------------
+
+ROWS = ("s", "v", "m", "keep", "add", "u", "w", "o")
+
+
+def reference(scores, values, cell, dtype):
+    """The recurrence in NumPy: columns (m, keep, add, u, w, o)."""
+    m, u, w = dtype(0 if cell in ("zero", "bare") else -np.inf), dtype(0), dtype(0)
+    rows = []
+    with np.errstate(all="ignore"):
+        for s, v in zip(np.asarray(scores, dtype), np.asarray(values, dtype)):
+            new = m if cell == "bare" else np.maximum(m, s)
+            unit = dtype(0) if np.isneginf(new) and cell != "naive" else new
+            keep, add = np.exp(m - unit), np.exp(s - unit)
+            m, u, w = new, u * keep + add, w * keep + add * v
+            o = dtype(0) if cell == "package" and u == 0 else w / u
+            rows.append((m, keep, add, u, w, o))
+    return np.array(rows, float)
+
+
+def table(root):
+    """Rows s, v, m, keep, add, u, w, o of a component's table, exactly."""
+    rows = [
+        [float(x) for x in row.locator("td").evaluate_all("l => l.map((n) => n.dataset.value)")]
+        for row in root.locator("tbody tr").all()
+    ]
+    return np.array(rows)
+
+
+def seeded(seed):
+    rng = np.random.default_rng(seed)
+    scores = rng.normal(scale=[1, 30, 400][seed % 3], size=rng.integers(1, 9)).tolist()
+    if seed % 2:
+        scores[rng.integers(len(scores))] = [-np.inf, 1e4][seed // 2 % 2]
+    if seed % 4 == 2:
+        scores = [s - 800 for s in scores]
+    return scores, rng.normal(size=len(scores)).tolist()
+
+
+@pytest.mark.parametrize("precision, tolerance", [("float64", 1e-12), ("float32", 1e-5)])
+def test_the_cell_s_numbers_are_those_of_python_and_of_the_engine(visit, precision, tolerance):
+    cases = [(*seeded(seed), cell) for seed in range(6) for cell in CELLS]
+    cases.append(([-np.inf, -np.inf, 1.0], [1.0, 2.0, 3.0], "naive"))
+    keys = ("scores", "values", "cell")
+    pages = [live.page("cell", dict(zip(keys, case), precision=precision)) for case in cases]
+    page = visit(*pages)
+    roots = page.locator(".aaren-live").all()
+    lost = 0
+    for root, (scores, values, cell) in zip(roots, cases, strict=True):
+        shown = table(root)
+        expected = reference(scores, values, cell, np.dtype(precision).type).T
+        np.testing.assert_array_equal(shown[:2], [scores, values])
+        np.testing.assert_allclose(shown[2:], expected, rtol=tolerance, atol=1e-300)
+        lost += np.isnan(expected[-1]).any()
+        if cell != "naive":
+            start = {"zero": "start: 0,", "bare": "stable: false,"}.get(cell, "")
+            data = json.dumps([scores, [[v] for v in values]])
+            states = engine(
+                page,
+                f"E.prefixAttention(...{data}, {{{start} precision: '{precision}'}})"
+                ".states.map(({ m, u, w }) => [m, u, w[0]])",
+            )
+            np.testing.assert_array_equal(shown[[2, 5, 6]], np.array(states, float).T)
+    assert 4 <= lost < len(cases) - 8  # cases that overflow, and cases that do not
+
+
+@pytest.fixture
+def cell(visit):
+    return visit(live.page("cell", {"scores": [1, -1, 2], "values": [2, 0, -2]}))
+
+
+def test_dragging_a_bar_and_a_dot_changes_their_numbers(cell):
+    before = table(cell)
+    for name, row, index in [("score", 0, 1), ("value", 1, 0)]:
+        grip = cell.get_by_role("slider", name=f"{name} of token {index + 1}")
+        box = grip.bounding_box()
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        cell.mouse.move(x, y)
+        cell.mouse.down()
+        cell.mouse.move(x, y - 21, steps=3)
+        cell.mouse.up()
+        after = table(cell)
+        moved = after[row, index] - before[row, index]
+        assert 0.6 < moved < 1.4
+        assert float(grip.get_attribute("aria-valuenow")) == after[row, index]
+        cell.mouse.move(x, y - 60)  # it was let go
+        assert table(cell)[row, index] == after[row, index]
+    np.testing.assert_allclose(
+        after[2:], reference(*after[:2], "package", np.float64).T, rtol=1e-12
+    )
+    assert (after[5:, 1:] != before[5:, 1:]).all()
+
+
+@pytest.mark.parametrize(
+    "key, moved", [("ArrowUp", 0.1), ("ArrowLeft", -0.1), ("PageUp", 1), ("Home", -4), ("End", 2)]
+)
+def test_keys_move_a_handle(cell, key, moved):
+    grip = cell.get_by_role("slider", name="score of token 1")
+    grip.press(key)
+    assert table(cell)[0, 0] == pytest.approx(1 + moved)
+    assert grip.get_attribute("aria-valuetext") == f"{1 + moved:g}".replace("-", "−")
+
+
+def test_touch_moves_a_handle(visit):
+    page = visit(
+        live.page("cell", {"scores": [1, -1, 2], "values": [2, 0, -2]}),
+        viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True,
+    )  # fmt: skip
+    grip = page.get_by_role("slider", name="value of token 2")
+    grip.scroll_into_view_if_needed()
+    box, before = grip.bounding_box(), table(page)
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    touch = page.context.new_cdp_session(page)
+    for kind, points in [
+        ("touchStart", [{"x": x, "y": y}]),
+        ("touchMove", [{"x": x, "y": y - 30}]),
+        ("touchMove", [{"x": x, "y": y - 40}]),
+        ("touchEnd", []),
+    ]:
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    moved = table(page) - before
+    assert 1 < moved[1, 1] < 2.5
+    assert (moved[0] == 0).all()
+
+
+def test_tokens_come_and_go_and_scores_go_to_the_extremes(cell):
+    cell.get_by_role("button", name="Add a token").click()
+    assert table(cell).shape[1] == 4
+    cell.get_by_role("slider", name="score of token 2").focus()
+    cell.get_by_role("button", name="score −∞").press("Enter")
+    cell.get_by_role("slider", name="score of token 3").focus()
+    cell.get_by_role("button", name="score 10⁴").click()
+    assert table(cell)[0, 1:3].tolist() == [-np.inf, 1e4]
+    assert cell.get_by_role("slider", name="score of token 2").get_attribute("aria-valuetext") == (
+        "minus infinity"
+    )
+    cell.get_by_role("button", name="Remove it").click()  # token 3, the one at hand
+    assert table(cell).shape[1] == 3 and 1e4 not in table(cell)[0]
+    for _ in range(2):
+        cell.get_by_role("button", name="Remove it").click()
+    assert cell.get_by_role("button", name="Remove it").is_disabled()
+
+
+def test_choices_change_the_computation(cell):
+    for name in CELLS:
+        cell.get_by_role("combobox", name="cell").select_option(name)
+        cell.get_by_role("combobox", name="numbers").select_option("float32")
+        shown = table(cell)
+        expected = reference(*shown[:2], name, np.float32).T
+        np.testing.assert_allclose(shown[2:], expected, rtol=1e-6)
+    assert (shown[5] != reference(*shown[:2], name, np.float64).T[3]).any()
+
+
+@pytest.mark.parametrize(
+    "name, cell_after, words, first",
+    [
+        ("A score of 10⁴", "bare", "overflowed, and ∞ / ∞ is NaN", 2),
+        ("All far below 0", "zero", "rounded to 0. So u = 0", 0),
+        ("A hidden first token", "naive", "−∞ − (−∞) is not a number", 0),
+    ],
+)
+def test_what_breaks_is_seen_to_break_and_stays_so(visit, name, cell_after, words, first):
+    page = visit(live.page("cell", {}))
+    page.get_by_role("button", name=name).click()
+    assert page.get_by_role("combobox", name="cell").input_value() == cell_after
+    outputs = table(page)[-1]
+    assert np.isnan(outputs[first:]).all() and not np.isnan(outputs[:first]).any()
+    assert words in page.locator(".aaren-words").inner_text()
+    assert page.locator("td[data-part=o].aaren-bad").count() == len(outputs) - first
+    page.get_by_role("combobox", name="cell").select_option("package")
+    assert np.isfinite(table(page)[-1]).all()
+    page.get_by_role("button", name="Start again").click()
+    assert table(page)[0].tolist() == [0.3, -0.9, 0.9, 0.1, 1.6, 0.6]
+
+
+def test_tokens_read_are_played_and_the_new_numbers_said(visit):
+    page = visit(live.page("cell", {"read": 2}))
+    read = page.get_by_role("slider", name="tokens read")
+    read.press("ArrowRight")
+    assert page.locator("td.aaren-now[data-part=o]").inner_text() == "0.298"
+    page.get_by_text("Token 3 is a record").first.wait_for()
+    page.wait_for_function(
+        "document.querySelector('[role=status]').textContent.includes('Token 3')"
+    )
+    page.clock.install()
+    page.get_by_role("button", name="Play").press("Enter")
+    page.clock.run_for(800)
+    assert read.input_value() == "5"
+    page.get_by_role("button", name="Pause").click()
+    page.clock.run_for(3000)
+    assert read.input_value() == "5"
+
+
+def test_equation_code_and_number_light_up_together(visit):
+    page = visit(live.page("cell", {"read": 5}))
+    grid = page.get_by_role("grid")
+    lit = ".aaren-lit"
+    for part, code in [("keep", "np.exp(m"), ("u", "u * keep"), ("o", "w / u")]:
+        for column in range(3):
+            grid.locator(f"[data-part={part}]").nth(column).hover()
+            assert grid.locator(lit).count() == 3 and code in grid.locator(lit).nth(1).inner_text()
+            assert page.locator(f"tbody td[data-part={part}]{lit}").count() == 6
+    page.locator("tbody td[data-part=w]").nth(4).click()  # a tap on a number
+    assert "w * keep" in grid.locator(lit).nth(1).inner_text()
+    page.mouse.move(1, 1)
+    assert grid.locator(lit).count() == 3  # and it stays
+    first = grid.locator("[tabindex='0']")
+    first.focus()
+    for key in ("ArrowDown", "ArrowRight", "ArrowDown"):
+        page.keyboard.press(key)
+    assert page.evaluate("document.activeElement.innerText") == "add = np.exp(s - r)"
+    assert grid.locator(lit).count() == 3 and page.locator(f"[data-part=add]{lit}").count() > 8
+
+
+def test_the_step_s_numbers_in_the_equations_are_those_of_the_table(visit):
+    page = visit(live.page("cell", {"read": 5}))
+    column = table(page)[:, 4]
+    for part, shown in zip(ROWS[2:], column[2:]):
+        text = page.get_by_role("grid").locator(f"[data-part={part}]").nth(2).inner_text()
+        assert float(text.split("=")[1].replace("−", "-")) == pytest.approx(shown, rel=1e-3)
+
+
+def test_the_short_form_shows_the_state_in_four_boxes(visit):
+    page = visit(live.page("cell", {"lines": False, "read": 3}))
+    assert page.locator("table, [role=grid], select").count() == 0
+    expected = reference([0.3, -0.9, 0.9], [2, 2.5, -1], "package", np.float64)[-1][[0, 3, 4, 5]]
+    boxes = page.locator(".aaren-box [data-value]").all()
+    np.testing.assert_allclose([value(box) for box in boxes], expected, rtol=1e-12)
+
+
+def test_the_picture_s_numbers_are_those_of_the_page(visit):
+    options = {"scores": [0.0, -np.inf, 2.0], "values": [1.0, 2.0, 3.0], "read": 3}
+    page = visit(live.page("cell", options))
+    alt = re.search(r'alt="([^"]*)"', live.page("cell", options))[1]
+    m, u, w, o = table(page)[[2, 5, 6, 7], 2]
+    assert f"maximum {m:.4g}, denominator {u:.4g}, numerator {w:.4g}, output {o:.4g}" in alt
