@@ -58,8 +58,14 @@ def live(component: str, /, **options: Any) -> None:
         >>> live("cell", scores=[0.5, 2.0], values=[1.0, -1.0])
         live('cell', scores=[0.5, 2.0], values=[1.0, -1.0])
     """
-    given = ", ".join([repr(component), *(f"{name}={value!r}" for name, value in options.items())])
-    _display({"text/plain": f"live({given})", "text/html": page(component, options)})
+    given = [repr(component), *(f"{name}={_repr(value)}" for name, value in options.items())]
+    _display({"text/plain": f"live({', '.join(given)})", "text/html": page(component, options)})
+
+
+def _repr(value: Any) -> str:
+    if hasattr(value, "tolist"):  # an array, in few digits: the same on every processor
+        return f"[{', '.join(f'{x:.4g}' for x in value.tolist())}]"
+    return repr(value)
 
 
 def page(component: str, options: Mapping[str, Any]) -> str:
@@ -153,7 +159,7 @@ def _json(value: Any) -> str:
 
 def _numbers(name: str, values: Any, low: int, high: int, least: float = -math.inf) -> list[float]:
     try:
-        listed = [float(value) for value in values]
+        listed = [float(f"{value:.10g}") for value in values]  # the same on every processor
     except (TypeError, ValueError):
         listed = []
     if not low <= len(listed) <= high or not all(least <= x < math.inf for x in listed):
