@@ -6,7 +6,6 @@
 * BOOK_OUTPUTS=committed builds from the outputs in the notebooks and runs nothing; the tests do so, since
   nbval has proved those outputs.
 * The cache of executed notebooks belongs to one state of the package and of the locked versions.
-* Names of the package in the chapters' code are links to the API page.
 """
 
 import hashlib
@@ -21,7 +20,6 @@ from docutils import nodes
 from sphinx.util import logging
 
 ROOT = Path(__file__).resolve().parent.parent
-CARD = "_static/card.png"
 
 
 def repository_url():
@@ -77,10 +75,14 @@ def state_of_code():
 def configure(app, config):
     if os.environ.get("BOOK_OUTPUTS") == "committed":
         config.nb_execution_mode = "off"
-    config.nb_execution_cache_path = str(
-        Path(app.outdir).parent / ".jupyter_cache" / state_of_code()
-    )
-    config.html_baseurl = book_url()
+    cache = Path(app.outdir).parent / ".jupyter_cache"
+    config.nb_execution_cache_path = str(cache / state_of_code())
+    config.html_baseurl = config.ogp_site_url = book_url()
+    config.notfound_urls_prefix = root = urlparse(book_url()).path or "/"
+    config.notfound_context = {"title": "There is no page here", "body": LOST.format(root=root)}
+    config.ogp_site_name = config.html_title
+    for name, value in PUBLISHED.items():
+        setattr(config, name, value)
     url = repository_url()
     if url and provider(url):
         config.html_theme_options.update(
@@ -93,6 +95,24 @@ def configure(app, config):
             use_edit_page_button=True,
         )
 
+
+LOST = (
+    "<h1>There is no page here</h1>"
+    "<p>The address may be mistyped, or the page has another name now. "
+    '<a href="{root}index.html">The first page</a> leads to every chapter, and the search finds words.</p>'
+)
+# What the extensions for published pages are told: a card's picture and a sitemap need the book's address
+PUBLISHED = {
+    "ogp_image": "_static/card.png",
+    "ogp_image_alt": "A row of tokens, joined by the arrows of a prefix scan",
+    "ogp_custom_meta_tags": [
+        '<meta property="og:image:width" content="1200" />',
+        '<meta property="og:image:height" content="630" />',
+        '<meta name="twitter:card" content="summary_large_image" />',
+    ],
+    "sitemap_url_scheme": "{link}",
+    "sitemap_excludes": ["404.html", "genindex.html", "search.html"],
+}
 
 # What Sphinx and its extensions write that readers by ear lose, and what stands there instead
 MENDED = {
@@ -130,7 +150,19 @@ def add_colab_button(app, pagename, templatename, context, doctree):
         context["header_buttons"].insert(0, {**button, **tooltip})
 
 
-def description_of(doctree):
+def describe(app, pagename, templatename, context, doctree):
+    """A page's description: its own, or its first paragraph. That of sphinxext-opengraph ends within a word."""
+    if doctree is None:
+        return
+    tags = context.get("metatags") or ""
+    given = re.search(r'<meta content="([^"]*)" name="description"', tags)
+    text = html.unescape(given[1]) if given else first_sentences(doctree)
+    context["meta"] = {**(context.get("meta") or {}), "og:description": text}
+    if text and not given:
+        context["metatags"] = f'{tags}<meta name="description" content="{html.escape(text)}" />\n'
+
+
+def first_sentences(doctree):
     """The first paragraph of a page, cut after a sentence or a word where it is long."""
     for paragraph in doctree.findall(nodes.paragraph):
         if isinstance(paragraph.parent, nodes.section):
@@ -142,127 +174,16 @@ def description_of(doctree):
     return ""
 
 
-def add_card(app, pagename, templatename, context, doctree):
-    """What search engines and messengers show of a page. A picture needs the book's address."""
-    if doctree is None:
-        return
-    tags = context.get("metatags") or ""
-    given = re.search(r'<meta content="([^"]*)" name="description"', tags)
-    text = html.unescape(given[1]) if given else description_of(doctree)
-    title = re.sub(r"<[^>]+>", "", context.get("title", ""))
-    home = pagename == app.config.root_doc
-    card = {
-        "og:type": "website" if home else "article",
-        "og:site_name": app.config.html_title,
-        "og:title": html.unescape(title),
-        "og:description": text,
-        "twitter:card": "summary",
-    }
-    if book := app.config.html_baseurl:
-        card["og:url"] = book if home else f"{book}{pagename}.html"
-        card |= {"og:image": book + CARD, "og:image:width": "1200", "og:image:height": "630"}
-        card["og:image:alt"] = "A row of tokens, joined by the arrows of a prefix scan"
-        card["twitter:card"] = "summary_large_image"
-    added = (
-        [] if given or not text else [f'<meta name="description" content="{html.escape(text)}" />']
-    )
-    for name, value in card.items():
-        kind = "name" if name.startswith("twitter") else "property"
-        added.append(f'<meta {kind}="{name}" content="{html.escape(value)}" />')
-    context["metatags"] = tags + "\n" + "\n".join(added) + "\n"
-
-
-NAME = re.compile(
-    r'(?<!<span class="o">\.</span>)<span class="nn?">([\w.]+)</span>'
-    r'((?:<span class="o">\.</span><span class="n">\w+</span>)*)'
-)
-
-
-def link_names(app, pagename, templatename, context, doctree):
-    """In each cell, the first mention of a name that the page imports from the package leads to its description."""
-    body = context.get("body") or ""
-    cells = re.findall(r'<div class="highlight-i?python3? .*?</pre>', body, re.S)
-    code = "\n".join(html.unescape(re.sub(r"<[^>]+>", "", cell)) for cell in cells)
-    meant = {"aaren": "aaren"} if re.search(r"^\s*import aaren\b", code, re.M) else {}
-    for module, names in re.findall(
-        r"^\s*from (aaren[\w.]*) import \(?([^)\n]+|[^)]+\))", code, re.M
-    ):
-        for name, other in re.findall(r"(\w+)(?: as (\w+))?", names):
-            meant[other or name] = f"{module}.{name}"
-    own = re.findall(r"^\s*(?:def|class) (\w+)", code, re.M)
-    meant = {name: full for name, full in meant.items() if name not in own}
-    if not meant:
-        return
-    described = app.env.get_domain("py").objects
-
-    def mend(cell):
-        seen = set()
-
-        def link(match):
-            spans = re.findall(
-                r'(?:<span class="o">\.</span>)?<span class="nn?">[\w.]+</span>', match[0]
-            )
-            words = [match[1], *re.findall(r'<span class="n">(\w+)</span>', match[2])]
-            for taken in range(len(words), 0, -1):
-                name = ".".join([meant.get(words[0], ""), *words[1:taken]])
-                if name in described and name not in seen:
-                    seen.add(name)
-                    page = app.builder.get_relative_uri(pagename, described[name].docname)
-                    inner, rest = "".join(spans[:taken]), "".join(spans[taken:])
-                    href = f"{page}#{described[name].node_id}"
-                    return f'<a class="api-name" href="{href}">{inner}</a>{rest}'
-            return match[0]
-
-        return NAME.sub(link, cell[0])
-
-    context["body"] = re.sub(r'<div class="highlight-i?python3? .*?</pre>', mend, body, flags=re.S)
-
-
-def add_pages(app):
-    """The page that GitHub Pages shows for an address where nothing is."""
-    home = app.builder.get_relative_uri("404", app.config.root_doc)
-    body = (
-        "<h1>There is no page here</h1>"
-        "<p>The address may be mistyped, or the page has another name now. "
-        f'<a href="{home}">The first page</a> leads to every chapter, and the search finds words.</p>'
-    )
-    yield "404", {"title": "There is no page here", "body": body}, "page.html"
-
-
-def finish(app, error):
-    """Write the sitemap; let the 404 page, which may stand in for any depth, name its files from the root."""
-    if error or app.builder.name != "html":
-        return
-    output, book = Path(app.outdir), app.config.html_baseurl
-    page = output / "404.html"
-    root = urlparse(book).path if book else "/"
-    text = page.read_text(encoding="utf-8")
-    text = re.sub(r'\b(href|src|action)="(?![a-z]+:|[#/])(?:\./)?', rf'\1="{root}', text)
-    text = text.replace('data-content_root="./"', f'data-content_root="{root}"')
-    page.write_text(text, encoding="utf-8")
-    if book:
-        pages = sorted(app.env.found_docs)
-        lines = [
-            f"<url><loc>{book}{'' if name == app.config.root_doc else name + '.html'}</loc></url>"
-            for name in pages
-        ]
-        schema = "http://www.sitemaps.org/schemas/sitemap/0.9"
-        sitemap = f'<?xml version="1.0" encoding="UTF-8"?>\n<urlset xmlns="{schema}">\n'
-        (output / "sitemap.xml").write_text(
-            sitemap + "\n".join(lines) + "\n</urlset>\n", encoding="utf-8"
-        )
-
-
 def setup(app):
+    if book_url():
+        app.setup_extension("sphinxext.opengraph")
+        app.setup_extension("sphinx_sitemap")
     # Jupyter Book sets this value of sphinx_comments, which the book does not load
     app.add_config_value("comments_config", {}, "")
     app.connect("config-inited", configure, priority=100)
     app.connect("html-page-context", mend_markup)
     app.connect("html-page-context", check_pictures)
-    app.connect("html-page-context", add_card)
-    app.connect("html-page-context", link_names)
+    app.connect("html-page-context", describe, priority=400)  # before the card is made
     # after the theme, which makes the other buttons at 501
     app.connect("html-page-context", add_colab_button, priority=502)
-    app.connect("html-collect-pages", add_pages)
-    app.connect("build-finished", finish)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -257,15 +257,13 @@ def test_search_finds_a_word_of_each_chapter(visit, soup, chapter):
     assert opened.troubles == []
 
 
-def test_what_a_cell_prints_in_pieces_is_put_together():
-    from book.run_chapters import join_streams
+def test_what_a_cell_prints_in_pieces_is_put_together(tmp_path):
+    from book.run import run
 
-    def told(name, text):
-        return nbformat.v4.new_output("stream", name=name, text=text)
-
-    picture = nbformat.v4.new_output("display_data", data={"text/plain": "a figure"})
-    pieces = [told("stdout", "."), told("stdout", ".\n"), told("stderr", "!"), picture]
-    cell = nbformat.v4.new_code_cell("", outputs=[*pieces, told("stdout", ".")])
-    join_streams(nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(""), cell]))
-    expected = [told("stdout", "..\n"), told("stderr", "!"), picture, told("stdout", ".")]
-    assert cell.outputs == expected
+    code = """import sys
+for text, file in [(".", sys.stdout), (".\\n", sys.stdout), ("!", sys.stderr), (".", sys.stdout)]:
+    print(text, end="", file=file, flush=True)"""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    assert run(notebook, tmp_path).err is None
+    outputs = {output.name: output.text for output in notebook.cells[0].outputs}
+    assert outputs == {"stdout": "..\n.", "stderr": "!"} and len(notebook.cells[0].outputs) == 2

@@ -276,7 +276,8 @@ def small_book(tmp_path_factory):
         "# API\n\n```{eval-rst}\n.. py:function:: aaren.merge(left, right)\n```\n"
     )
     (source / "conf.py").write_text(
-        "extensions = ['myst_nb', 'sphinx_book_theme', 'book.extension']\n"
+        "extensions = ['myst_nb', 'sphinx_book_theme', 'sphinx_codeautolink', 'notfound.extension', 'book.extension']\n"
+        "codeautolink_concat_default = True\n"
         "html_theme = 'sphinx_book_theme'\nhtml_title = 'A book'\nnb_execution_mode = 'off'\n"
         "html_theme_options = {}\n"
     )
@@ -344,12 +345,13 @@ def test_pages_have_a_card_and_code_leads_to_the_api(small_book):
     assert page.find("meta", {"name": "description"})["content"] == "What is it? A test."
     assert page.find("meta", property="og:url")["content"] == f"{BOOK}one.html"
     assert page.find("meta", property="og:image")["content"] == f"{BOOK}_static/card.png"
-    names = page.select("a.api-name")
-    assert [(a.get_text(), a["href"]) for a in names] == [("merge", "api.html#aaren.merge")]
+    names = page.select("a.sphinx-codeautolink-a")
+    found = [(a.get_text(), a["href"]) for a in names]
+    assert found == [("merge", "api.html#aaren.merge")] * 3
     lost = book("404.html")
     assert lost.select_one("article h1").get_text() == "There is no page here"
     for tag in lost.select("[href], [src]"):
         link = tag.get("href") or tag["src"]
         assert re.match(r"/a-fork/|https?:|#", link), link
     sitemap = [tag.get_text() for tag in book("sitemap.xml").find_all("loc")]
-    assert sitemap == [f"{BOOK}api.html", BOOK, f"{BOOK}one.html"]
+    assert sorted(sitemap) == [f"{BOOK}{page}.html" for page in ("api", "index", "one")]
