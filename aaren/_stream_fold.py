@@ -52,11 +52,7 @@ def fold(model: Any) -> dict[str, Any]:
                 layer,
                 f"{once.name} before it gives one answer a sequence: use return_sequences=True there",
             )
-        if (
-            not getattr(layer, "return_sequences", True)
-            or docs
-            and docs[0]["kind"] in ("mean", "max")
-        ):
+        if _is(layer, "GlobalAveragePooling1D") or not getattr(layer, "return_sequences", True):
             once = layer
         layers += docs
     return {"name": model.name, "features": _features(layers, model), "layers": layers}
@@ -113,22 +109,22 @@ def _refusal(layer, why):
 
 
 def _has_memory(doc):
-    return doc["kind"] in ("aaren", "linear_attention", "conv1d", "mean", "max") or any(
+    return doc["kind"] in ("aaren", "linear_attention", "delay") or any(
         map(_has_memory, doc.get("layers", ()))
     )
 
 
 def _features(docs, model):
-    """The size of a token: what the first kernel takes."""
+    """The size of a token: what the first layer that knows it takes."""
     for doc in docs:
         if doc["kind"] == "residual":
             return _features(doc["layers"], model)
-        for name in ("scores", "query", "kernel", "scale", "offset"):
+        if doc["kind"] == "delay":
+            return doc["features"]
+        for name in ("values", "value", "kernel", "scale", "offset"):
             if name in doc:
-                return doc[name]["shape"][
-                    -1 if name in ("scale", "offset") else -2 - (name == "query")
-                ]
-    return (*model.input_shape, 1)[2]
+                return doc[name]["shape"][0]
+    return (*model.input_shape, 1)[2]  # (batch, time) has one feature
 
 
 # -- one layer -----------------------------------------------------------------------------------------------------
@@ -266,10 +262,14 @@ def _dense(layer):
 
 def _conv(layer):
     _demand(layer, strides=(1,), groups=1, data_format="channels_last")
-    if layer.kernel_size != (1,):
-        _demand(layer, padding="causal")
     kernel, bias = _array(layer.kernel), _array(layer.bias)
-    return _doc(layer, "conv1d", True, kernel=kernel, bias=bias, dilation=layer.dilation_rate[0])
+    taps, features, size = kernel.shape
+    dense = _doc(layer, "dense", True, kernel=kernel.reshape(taps * features, size), bias=bias)
+    if taps == 1:
+        return dense
+    _demand(layer, padding="causal")
+    dilation = layer.dilation_rate[0]
+    return [_doc(layer, "delay", taps=taps, dilation=dilation, features=features), dense]
 
 
 def _last_axis(layer):
@@ -311,10 +311,17 @@ def _softmax(layer):
 
 
 def _relu(layer):
-    _demand(layer, negative_slope=0, threshold=0)
-    if layer.max_value not in (None, 6):
-        raise _refusal(layer, f"it must have max_value=None or 6; got {layer.max_value}")
-    return _doc(layer, "activation") | {"activation": "relu6" if layer.max_value else "relu"}
+    _demand(layer, negative_slope=0, threshold=0, max_value=None)
+    return _doc(layer, "activation") | {"activation": "relu"}
+
+
+def _average(layer):
+    """The mean of all tokens is softmax attention with equal scores."""
+    _demand(layer, keepdims=False, data_format="channels_last")
+    size = layer.input.shape[-1]
+    scores, values = np.zeros((size, 1)), np.eye(size)[:, None]
+    doc = _doc(layer, "aaren", scores=scores, values=values, concat_heads=False)
+    return doc | {"activation": "linear"}
 
 
 LAYERS = {
@@ -325,8 +332,7 @@ LAYERS = {
     "BatchNormalization": _batch_normalization,
     "Conv1D": _conv,
     "Dense": _dense,
-    "GlobalAveragePooling1D": lambda layer: _doc(layer, "mean"),
-    "GlobalMaxPooling1D": lambda layer: _doc(layer, "max"),
+    "GlobalAveragePooling1D": _average,
     "LayerNormalization": _layer_normalization,
     "LinearSelfAttention": _linear,
     "LinearSelfAttentionCell": _linear,

@@ -46,7 +46,7 @@ def merge(left, right, decay):
 
 
 class Memory:
-    """A layer that remembers `parts`, whose names and shapes (without a batch) are `shapes`."""
+    """A layer that remembers `parts`. `shapes` has their names and shapes, without a batch; None fits any size."""
 
     def reset(self):
         self.parts = tuple(np.zeros(shape) for shape in self.shapes.values())
@@ -61,21 +61,20 @@ class Memory:
 
     def checked(self, memory):
         """A state that was given, as float64 arrays that fit."""
+        names = list(self.shapes)
         if isinstance(memory, tuple) and len(memory) == len(
-            self.shapes
-        ):  # Keras's, for a batch of one
-            memory = {n: np.reshape(p, self.shapes[n]) for n, p in zip(self.shapes, memory)}
-        if not isinstance(memory, dict) or set(memory) != set(self.shapes):
+            names
+        ):  # as Keras has it, for a batch of one
+            memory = {name: np.asarray(part)[0] for name, part in zip(names, memory)}
+        if not isinstance(memory, dict) or set(memory) != set(names):
             raise ValueError(
-                f"the state of {self.name} must have the parts {', '.join(self.shapes)}; got {memory!r:.80}."
+                f"the state of {self.name} must have the parts {', '.join(names)}; got {memory!r:.80}."
             )
-        memory = {name: np.array(memory[name], "float64") for name in self.shapes}
+        memory = {name: np.array(memory[name], "float64") for name in names}
         for name, shape in self.shapes.items():
-            got = memory[name].shape
-            if len(got) < len(shape) or got[len(got) - len(shape) :] != shape:
-                raise ValueError(
-                    f"the state's part {name} of {self.name} must end in shape {shape}; got {got}."
-                )
+            check_shape(
+                f"the part {name} of {self.name}'s state", memory[name].shape, shape, batch=True
+            )
         return memory
 
 
@@ -149,7 +148,7 @@ class WindowedAaren(Aaren):
 
     @property
     def shapes(self):
-        return {"s": (self.heads,), "v": (self.heads, self.dim), "g": (self.heads,)}
+        return {"s": (self.heads, None), "v": (self.heads, None, self.dim), "g": (self.heads, None)}
 
     def reset(self):
         self.tokens, self.front = deque(), []
@@ -177,14 +176,17 @@ class WindowedAaren(Aaren):
 
     @property
     def memory(self):
-        rows = [(s, v, np.broadcast_to(g, s.shape)) for s, v, g in self.tokens]
-        empty = (np.zeros((0, *shape)) for shape in self.shapes.values())
-        return dict(zip(self.shapes, (np.array(part) for part in zip(*rows)) if rows else empty))
+        if not self.tokens:
+            empty = (np.zeros([size or 0 for size in shape]) for shape in self.shapes.values())
+            return dict(zip(self.shapes, empty))
+        s, v, g = zip(*((s, v, np.broadcast_to(g, s.shape)) for s, v, g in self.tokens))
+        return {"s": np.stack(s, -1), "v": np.stack(v, -2), "g": np.stack(g, -1)}
 
     @memory.setter
     def memory(self, memory):
         self.reset()
-        for token in list(zip(*memory.values()))[-self.window :]:
+        s, v, g = memory.values()
+        for token in zip(np.moveaxis(s, -1, 0), np.moveaxis(v, -2, 0), np.moveaxis(g, -1, 0)):
             self.add(*token)
 
 
@@ -221,41 +223,24 @@ class Dense:
         return self.activation(x @ self.kernel + self.bias)
 
 
-class Conv1D(Memory):
-    rows = True
+class Delay(Memory):
+    """The tokens of a causal convolution's taps, side by side, the latest last."""
 
     def __init__(self, doc, features):
-        self.kernel = array(doc, "kernel", (None, features, None))
-        taps, _, self.size = self.kernel.shape
-        self.bias = array(doc, "bias", (self.size,), 0.0)
-        self.activation = ACTIVATIONS[doc["activation"]]
-        self.dilation = doc["dilation"]
-        self.reach = (taps - 1) * self.dilation  # how many tokens back the first tap reads
-        self.shapes = {"inputs": (features,)}
+        self.taps, self.dilation = doc["taps"], doc["dilation"]
+        if doc["features"] != features:
+            raise ValueError(f"features must be {features}; got {doc['features']}.")
+        self.shapes = {"inputs": ((self.taps - 1) * self.dilation, features)}
+        self.size = self.taps * features
         self.reset()
-
-    def reset(self):
-        zeros = np.zeros((self.reach, *self.shapes["inputs"]))
-        self.inputs = deque(zeros, maxlen=self.reach + 1)
 
     def step(self, x):
-        self.inputs.append(x)
-        taps = (self.inputs[i] for i in range(0, self.reach + 1, self.dilation))
-        return self.activation(sum(a @ k for a, k in zip(taps, self.kernel)) + self.bias)
-
-    @property
-    def memory(self):
-        rows = list(self.inputs)[len(self.inputs) - self.reach :]
-        return {
-            "inputs": np.array(np.broadcast_arrays(*rows))
-            if rows
-            else np.zeros((0, *self.shapes["inputs"]))
-        }
-
-    @memory.setter
-    def memory(self, memory):
-        self.reset()
-        self.inputs.extend(memory["inputs"])
+        (inputs,) = self.parts
+        if inputs.ndim <= x.ndim:  # the first of a batch
+            inputs = np.broadcast_to(inputs, (*x.shape[:-1], *inputs.shape))
+        inputs = np.concatenate([inputs, x[..., None, :]], -2)
+        self.parts = (inputs[..., 1:, :],)
+        return inputs[..., :: self.dilation, :].reshape(*x.shape[:-1], self.size)
 
 
 class LayerNormalization:
@@ -283,30 +268,6 @@ class Activation:
         self.step = ACTIVATIONS[doc["activation"]]
 
 
-class Mean(Memory):
-    def __init__(self, doc, features):
-        self.shapes = {"sum": (features,), "count": ()}
-        self.reset()
-
-    def step(self, x):
-        total, count = self.parts
-        self.parts = total, count = total + x, count + 1
-        return total / count
-
-
-class Max(Memory):
-    def __init__(self, doc, features):
-        self.shapes = {"max": (features,)}
-        self.reset()
-
-    def reset(self):
-        self.parts = (np.full(self.shapes["max"], -np.inf),)
-
-    def step(self, x):
-        self.parts = (np.maximum(self.parts[0], x),)
-        return self.parts[0]
-
-
 class Residual:
     def __init__(self, doc, features):
         self.layers, size = build(doc["layers"], features)
@@ -324,12 +285,10 @@ KINDS = {
     "aaren": Aaren,
     "linear_attention": LinearAttention,
     "dense": Dense,
-    "conv1d": Conv1D,
+    "delay": Delay,
     "layer_normalization": LayerNormalization,
     "affine": Affine,
     "activation": Activation,
-    "mean": Mean,
-    "max": Max,
     "residual": Residual,
 }
 
@@ -348,36 +307,17 @@ def softmax(x):
     return e / e.sum(-1, keepdims=True)
 
 
-def softplus(x):
-    return np.logaddexp(0, x)
-
-
-def elu(x):
-    return np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
-
-
-def hard_sigmoid(x):
-    return np.clip(x / 6 + 0.5, 0, 1)
-
-
 ACTIVATIONS = {
     "linear": lambda x: x,
     "relu": lambda x: np.maximum(x, 0),
-    "relu6": lambda x: np.clip(x, 0, 6),
     "leaky_relu": lambda x: np.where(x > 0, x, 0.2 * x),
-    "elu": elu,
-    "selu": lambda x: 1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * elu(x)),
+    "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
     "silu": lambda x: x * sigmoid(x),
     "gelu": lambda x: 0.5 * x * (1 + _erf(x / math.sqrt(2))),
     "sigmoid": sigmoid,
-    "hard_sigmoid": hard_sigmoid,
-    "hard_silu": lambda x: x * hard_sigmoid(x),
     "tanh": np.tanh,
-    "softplus": softplus,
-    "softsign": lambda x: x / (1 + abs(x)),
+    "softplus": lambda x: np.logaddexp(0, x),
     "softmax": softmax,
-    "exponential": np.exp,
-    "mish": lambda x: x * np.tanh(softplus(x)),
 }
 
 
@@ -403,8 +343,13 @@ def array(doc, name, shape, default=None):
     if name not in doc and default is not None:
         return default
     got = decode(doc[name])
-    fits = len(got.shape) == len(shape) and all(e in (None, g) for g, e in zip(got.shape, shape))
-    if not fits:
-        sizes = ", ".join("any" if size is None else str(size) for size in shape)
-        raise ValueError(f"{name} must have shape ({sizes}); got {got.shape}.")
+    check_shape(name, got.shape, shape)
     return got
+
+
+def check_shape(name, got, shape, batch=False):
+    """Raise where a shape is not `shape`, in which None fits any size; with a batch, sizes may come before it."""
+    end = got[max(0, len(got) - len(shape)) :] if batch else got
+    if len(end) != len(shape) or any(e not in (None, g) for g, e in zip(end, shape)):
+        sizes = ", ".join("any" if size is None else str(size) for size in shape)
+        raise ValueError(f"{name} must have shape ({sizes}); got {got}.")
