@@ -427,6 +427,8 @@ class Chapter:
             metadata["cellView"] = "form"
         if "raises-exception" in tags:
             metadata["tags"] = ["raises-exception"]
+        if puzzle := re.search(r"^check\((\w+)\)$", cell.source, re.M):
+            metadata["id"] = f"puzzle-{puzzle[1]}"  # the book's links to a puzzle end in it
         if not tags & {"hide-cell", "remove-cell", "hide-output", "remove-output"}:
             for output in cell.outputs:
                 output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)

@@ -141,6 +141,13 @@ def check_pictures(app, pagename, templatename, context, doctree):
         )
 
 
+# A cell that ends in check(name): the page has no Python, so a link leads to that cell in Colab
+PUZZLE = re.compile(
+    r'<span class="n">check</span><span class="p">\(</span><span class="n">(\w+)</span>'
+    r'<span class="p">\)</span>\s*</pre></div>\s*</div>'
+)
+
+
 def add_colab_button(app, pagename, templatename, context, doctree):
     """Chapters open in Colab if the repository is on GitHub; no other page has the button."""
     url = colab_url(repository_url(), pagename)
@@ -148,6 +155,8 @@ def add_colab_button(app, pagename, templatename, context, doctree):
         button = {"type": "link", "url": url, "text": "Colab", "icon": "fas fa-play"}
         tooltip = {"tooltip": "Run this chapter in Colab", "label": "colab-button"}
         context["header_buttons"].insert(0, {**button, **tooltip})
+        link = rf'\g<0><p class="aaren-open"><a href="{url}#scrollTo=puzzle-\g<1>">Solve it in Colab</a></p>'
+        context["body"] = PUZZLE.sub(link, context["body"])
 
 
 def describe(app, pagename, templatename, context, doctree):

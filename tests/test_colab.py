@@ -16,6 +16,8 @@ import yaml
 from bs4 import BeautifulSoup
 from markdown_it import MarkdownIt
 
+from aaren._book.answers import PUZZLES
+
 ROOT = Path(__file__).resolve().parent.parent
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
 PAGES = [chapter["file"] for part in TOC["parts"] for chapter in part["chapters"]]
@@ -268,6 +270,7 @@ def small_book(tmp_path_factory):
     cells = [
         nbformat.v4.new_markdown_cell("# One\n\nWhat is it? A test."),
         nbformat.v4.new_code_cell(code),
+        nbformat.v4.new_code_cell("def cell(): ...\n\n\ncheck(cell)"),
     ]
     notebook = nbformat.v4.new_notebook(cells=cells, metadata={"language_info": {"name": "python"}})
     nbformat.write(notebook, source / "one.ipynb")
@@ -316,6 +319,23 @@ def test_buttons_open_the_repository_that_builds(small_book):
     assert any("/edit/main/chapters/one.ipynb" in link for link in links)
     assert any("/issues/new" in link for link in links)
     assert not any("colab.research" in link for link in buttons(book("api.html")))
+    (puzzle,) = page.select(".cell_input .aaren-open a")
+    assert puzzle["href"] == f"{opened}/blob/colab/one.ipynb#scrollTo=puzzle-cell"
+
+
+def test_puzzles_can_be_scrolled_to(edition):
+    """A page's link to a puzzle names the cell as the edition does, and each puzzle stands in one place."""
+    checked = {}
+    for chapter, notebook in edition.items():
+        for cell in notebook.cells:
+            if cell.cell_type == "code" and (
+                name := re.search(r"^check\((\w+)\)$", cell.source, re.M)
+            ):
+                assert cell.metadata.id == f"puzzle-{name[1]}"
+                checked.setdefault(name[1], []).append(chapter)
+    assert all(len(places) == 1 for places in checked.values())
+    for name, (chapter,) in checked.items():
+        assert int(chapter[:2]) == PUZZLES[name].chapter
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -334,7 +354,9 @@ def test_no_known_host_no_buttons(small_book, extension, monkeypatch, tmp_path, 
     monkeypatch.setattr(extension, "ROOT", clone(tmp_path, origin))
     (tmp_path / "aaren").mkdir()
     (tmp_path / "requirements.txt").touch()
-    links = buttons(small_book(f"none-{bool(origin)}")("one.html"))
+    page = small_book(f"none-{bool(origin)}")("one.html")
+    links = buttons(page)
+    assert page.select(".aaren-open") == []
     assert [link for link in links if not link.startswith("_sources/")] == []
 
 
