@@ -26,7 +26,7 @@ PAGE = """<!doctype html><html lang="en" data-theme="{theme}"><head><meta charse
 body {{ color: var(--pst-color-text-base); background: var(--pst-color-background); font: 16px/1.5 sans-serif;
   max-width: 720px; margin: auto }}</style></head><body><main>{body}</main></body></html>"""
 CELLS = ("package", "zero", "naive", "bare")
-EVERY = {"cell": {}}  # each component as a chapter shows it first
+EVERY = {"cell": {}, "scan": {}}  # each component as a chapter shows it first
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +161,7 @@ def test_a_phone_shows_it_all(visit, name):
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda: show("cel"), r"component must be one of 'cell'.*; got 'cel'"),
+        (lambda: show("cel"), r"component must be one of .*'cell'.*; got 'cel'"),
         (lambda: show("cell", score=[1]), "must be those of the component .*got .*'score'"),
         (lambda: show("cell", scores=[]), r"scores must be 1 to 12 numbers; got \[\]"),
         (lambda: show("cell", scores=[float("nan")]), "scores must be"),
@@ -171,6 +171,12 @@ def test_a_phone_shows_it_all(visit, name):
         (lambda: show("cell", read=9), "read must be one of .*; got 9"),
         (lambda: show("cell", cell="other"), "cell must be one of 'package'.*; got 'other'"),
         (lambda: show("cell", precision="half"), "precision must be one of"),
+        (lambda: show("scan", items=[1]), r"items must be 2 to 16 items; got \[1\]"),
+        (lambda: show("scan", items=["a", "b"]), "items must be 2 to 16 numbers; got"),
+        (lambda: show("scan", items=[1, 2], op="merge"), "item .* must be 2 to 2 numbers; got 1"),
+        (lambda: show("scan", op="-"), r"op must be one of '\+', .*; got '-'"),
+        (lambda: show("scan", form="chain"), "form must be one of .*; got 'chain'"),
+        (lambda: show("scan", C=1), "C must be one of .*; got 1"),
         (lambda: show("cell", value_range=(2, 1)), r"value_range must be \(low, high\) with low"),
     ],
 )
@@ -454,3 +460,221 @@ def test_the_picture_s_numbers_are_those_of_the_page(visit):
     alt = re.search(r'alt="([^"]*)"', live.page("cell", options))[1]
     m, u, w, o = table(page)[[2, 5, 6, 7], 2]
     assert f"maximum {m:.4g}, denominator {u:.4g}, numerator {w:.4g}, output {o:.4g}" in alt
+
+
+# -- the scan -----------------------------------------------------------------------------------------------
+
+FORMS = ("sequential", "hillis", "blelloch", "blocks", "tree")
+
+
+def folded(items, op):
+    """Items joined one after the other; scores and values as a state."""
+    if op == "merge":
+        s, v = np.array(items, float).T
+        m = s.max()
+        e = np.exp(s - (0 if np.isneginf(m) else m))
+        return np.array([m, e.sum(), e @ v])
+    result = items[0]
+    for item in items[1:]:
+        result = {
+            "+": lambda a, b: a + b,
+            "join": lambda a, b: a + b,
+            "max": max,
+            "mean": lambda a, b: (a + b) / 2,
+        }[op](result, item)
+    return result
+
+
+def told(text, op):
+    return text if op == "join" else np.array(text.split(), float)
+
+
+def agree(shown, expected, op):
+    if op == "join":
+        return shown == expected
+    return np.allclose(told(shown, op), expected, rtol=1e-12, atol=1e-12)
+
+
+def counted(root):
+    return [int(value(node)) for node in root.locator("[data-count]").all()]
+
+
+def expected_counts(form, n, C):
+    """Merges and rounds by the formulas of chapters 4 to 6."""
+    R = (n - 1).bit_length()
+    size = 2**R
+    blocks, last = -(-n // C), n % C or C
+    return {
+        "sequential": (n - 1, n - 1),
+        "hillis": (n * R - (size - 1), R),
+        "blelloch": (2 * (size - 1), 2 * R),
+        "tree": (size - 1, R),
+        "blocks": (
+            n - blocks + blocks - 1 + max(0, (blocks - 2) * (C - 1) + last - 1) * (blocks > 1),
+            min(C, n) - 1 + blocks - 1 + (blocks > 2 and C > 1 or blocks == 2 and last > 1),
+        ),
+    }[form]
+
+
+def seeded_scan(seed):
+    rng = np.random.default_rng(seed)
+    op = ("+", "max", "join", "merge")[seed % 4]
+    n = int(rng.integers(2, 17))
+    if op == "join":
+        items = list("abcdefghijklmnop"[:n])
+    elif op == "merge":
+        items = rng.normal(scale=30, size=(n, 2)).round(1).tolist()
+        items[rng.integers(n)][0] = -np.inf
+    else:
+        items = rng.integers(-9, 100, n).tolist()
+    return {
+        "items": items,
+        "op": op,
+        "form": FORMS[seed % 5],
+        "forms": FORMS,
+        "C": int(rng.integers(2, 9)),
+        "direction": ("forward", "backward")[seed // 2 % 2],
+    }
+
+
+def test_every_number_in_a_scan_is_that_of_python(visit):
+    cases = [seeded_scan(seed) for seed in range(20)]
+    page = visit(*(live.page("scan", case) for case in cases))
+    for root, case in zip(page.locator(".aaren-live").all(), cases, strict=True):
+        items, op, n = case["items"], case["op"], len(case["items"])
+        nodes = root.locator("svg > g").evaluate_all("l => l.map((n) => ({ ...n.dataset }))")
+        for node in nodes:
+            low, high = map(int, node["range"].split())
+            if low <= high:
+                assert agree(node["value"], folded(items[low : high + 1], op), op), (case, node)
+        outputs = [b.get_attribute("data-value") for b in root.locator(".aaren-out").all()]
+        backward = case["direction"] == "backward"
+        parts = [items[k:] if backward else items[: k + 1] for k in range(n)]
+        if case["form"] == "tree":
+            parts = [items]
+        assert len(outputs) == len(parts)
+        for output, part in zip(outputs, parts):
+            assert agree(output, folded(part, op), op), case
+        assert root.locator(".aaren-bad").count() == 0
+        merges, rounds = expected_counts(case["form"], n, case["C"])
+        assert counted(root) == [merges, rounds, n * rounds - merges], case
+
+
+def test_the_merges_are_the_engine_s(visit):
+    items = [(0.5, 1.0), (30.0, 2.0), (-np.inf, 3.0), (1.0, -4.0), (40.0, 0.5)]
+    page = visit(live.page("scan", {"items": items, "op": "merge", "form": "hillis"}))
+    shown = [told(b.get_attribute("data-value"), "merge") for b in page.locator(".aaren-out").all()]
+    data = "[0.5, 30, -Infinity, 1, 40], [[1], [2], [3], [-4], [0.5]]"
+    states = engine(page, f"E.prefixAttention({data}).states.map(({{ m, u, w }}) => [m, u, w[0]])")
+    np.testing.assert_allclose(shown, states, rtol=1e-15)
+
+
+def test_the_operator_that_is_not_associative_is_told_so(visit):
+    page = visit(live.page("scan", {"op": "mean", "form": "sequential"}))
+    assert page.locator(".aaren-bad").count() == 0
+    page.get_by_role("button", name="Hillis–Steele").click()
+    outputs = [value(b) for b in page.locator(".aaren-out").all()]
+    chain = [folded([3, 1, 4, 1, 5, 9, 2, 6][: k + 1], "mean") for k in range(8)]
+    wrong = [k for k in range(8) if not np.isclose(outputs[k], chain[k])]
+    flagged = [k for k, b in enumerate(page.locator(".aaren-out").all()) if "≠" in b.inner_text()]
+    assert wrong == flagged and len(wrong) >= 4
+    words = page.locator(".aaren-words").inner_text()
+    assert "One after the other it is 5.063" in words and "not associative" in words
+
+
+def test_an_output_shows_the_inputs_that_reached_it_and_the_way(visit):
+    page = visit(live.page("scan", {"form": "blelloch"}))
+    for k, merges, chain, reached in [(4, 5, 4, 5), (1, 2, 2, 2), (7, 7, 3, 8)]:
+        page.locator(".aaren-out").nth(k).hover()
+        words = page.locator(".aaren-words").inner_text()
+        assert f"Output {k + 1} is" in words
+        assert f"{merges} merges, at most {chain} in a row" in words
+        assert page.locator(".aaren-reached").count() == reached
+        assert page.locator("svg .aaren-merge.aaren-way").count() == merges
+    page.keyboard.press("Tab")
+    page.locator(".aaren-out").nth(2).focus()
+    assert page.locator(".aaren-out").nth(2).get_attribute("aria-pressed") == "true"
+    assert "Grouped as (1∘2) ∘ 3." in page.locator(".aaren-words").inner_text()
+    page.get_by_role("textbox", name="item 6").focus()
+    assert "Item 6 reaches outputs 6, 7, 8." in page.locator(".aaren-words").inner_text()
+
+
+def test_the_reader_s_own_items_are_computed(visit):
+    page = visit(live.page("scan", {}))
+    item = page.get_by_role("textbox", name="item 2")
+    item.fill("-2.5")
+    assert [value(b) for b in page.locator(".aaren-out").all()][:3] == [3, 0.5, 4.5]
+    item.fill("x")
+    assert item.get_attribute("aria-invalid") == "true"
+    assert page.locator(".aaren-out").nth(0).inner_text() == "3"
+    assert page.locator(".aaren-out").nth(1).inner_text() == "NaN"
+    item.fill("0")
+    assert item.get_attribute("aria-invalid") is None
+    page.get_by_role("combobox", name="operator").select_option("join")
+    assert page.locator(".aaren-out").last.get_attribute("data-value") == "abcdefgh"
+    page.get_by_role("textbox", name="item 1").fill("zz")
+    assert page.locator(".aaren-out").last.get_attribute("data-value") == "zzbcdefgh"
+    page.get_by_role("combobox", name="operator").select_option("merge")
+    page.get_by_role("textbox", name="score 1").fill("-inf")
+    assert told(page.locator(".aaren-out").first.get_attribute("data-value"), "merge").tolist() == [
+        -np.inf, 0, 0,
+    ]  # fmt: skip
+
+
+def test_scan_controls_by_key_and_touch(visit):
+    page = visit(live.page("scan", {}), viewport={"width": 390, "height": 844}, has_touch=True)
+    page.get_by_role("button", name="blocks").tap()
+    assert counted(page) == [10, 5, 30]
+    block = page.get_by_role("slider", name="block of")
+    block.press("End")
+    assert counted(page) == [7, 7, 49]  # one block: the chain
+    block.press("Home")
+    page.get_by_role("slider", name="items").press("ArrowLeft")
+    assert counted(page) == [8, 5, 27] and page.locator(".aaren-out").count() == 7
+    steps = page.get_by_role("slider", name="steps shown")
+    steps.press("Home")
+    assert counted(page) == [0, 0, 0]
+    assert page.locator(".aaren-out").nth(1).inner_text() == ""
+    steps.press("ArrowRight")
+    assert counted(page)[:2] == [3, 1]
+    assert steps.get_attribute("aria-valuetext") == "in blocks 1"
+    page.get_by_role("combobox", name="direction").select_option("backward")
+    assert (
+        value(page.locator(".aaren-out").first) == 25
+        and page.locator(".aaren-out").first.get_attribute("aria-pressed") == "true"
+    )
+
+
+def test_forms_move_into_each_other_and_stand_still_where_asked(visit):
+    for motion in ("no-preference", "reduce"):
+        page = visit(live.page("scan", {}), reduced_motion=motion)
+        page.get_by_role("button", name="Hillis–Steele").click()
+        moving = page.evaluate("document.querySelector('svg').hasAttribute('data-moving')")
+        assert moving == (motion != "reduce")
+        page.wait_for_function("!document.querySelector('svg').hasAttribute('data-moving')")
+        columns = {}
+        for node in page.locator("svg > g").all():
+            if node.is_visible():
+                x, y = re.findall(r"-?[\d.]+", node.get_attribute("transform"))
+                columns.setdefault(float(y), []).append(float(x))
+        assert [len(set(xs)) for xs in columns.values()] == [7, 6, 4]
+
+
+def test_play_shows_round_after_round(visit):
+    page = visit(live.page("scan", {"form": "hillis"}))
+    page.clock.install()
+    page.get_by_role("button", name="Play").click()
+    seen = [counted(page)[0]]
+    for _ in range(3):
+        page.clock.run_for(950)
+        seen.append(counted(page)[0])
+    assert seen == [0, 7, 13, 17]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_picture_of_a_scan_counts_what_the_page_counts(visit, form):
+    options = {"form": form, "forms": FORMS, "items": range(1, 12), "C": 3}
+    page = visit(live.page("scan", options))
+    alt = re.search(r'alt="([^"]*)"', live.page("scan", options))[1]
+    merges, rounds, _ = counted(page)
+    assert f"{merges} merges in {rounds} rounds" in alt

@@ -48,6 +48,10 @@ def live(component: str, /, **options: Any) -> None:
               (no guard for −∞ − (−∞)) or "bare" (plain sums); `precision`: "float64" or "float32";
               `lines=False` leaves out table, equation and code; `score_range`, `value_range`: what can be dragged
               to, as (low, high); `todo`: the sentence above it.
+            * "scan": who merges what, when. `items`: 2 to 16 numbers, strings (op="join") or pairs (score, value)
+              (op="merge"); `op`: "+", "max", "join", "merge" (⊕) or "mean" (not associative); `form`: "sequential",
+              "hillis", "blelloch", "blocks" (of `C`) or "tree" (the total only); `forms`: those to choose from;
+              `direction`: "forward" or "backward"; `todo`.
         **options: what the component shows at first.
 
     Raises:
@@ -303,6 +307,90 @@ def _cell_picture(options: Mapping[str, Any]) -> tuple[str, str]:
     return _svg(left + 610, 346, *shapes), alt
 
 
+# -- the scan -----------------------------------------------------------------------------------------------
+
+OPERATORS = ("+", "max", "join", "merge", "mean")
+FORMS = ("sequential", "hillis", "blelloch", "blocks", "tree")
+
+
+def _scan_options(
+    items=(3, 1, 4, 1, 5, 9, 2, 6),
+    op="+",
+    form="sequential",
+    forms=FORMS[:4],
+    C=4,
+    direction="forward",
+    todo="Choose a form and watch who merges what. Change an item; point at an output to see its way.",
+):
+    _one_of("op", op, OPERATORS)
+    for name in (*forms, form):
+        _one_of("form", name, FORMS)
+    listed = list(items)
+    if not 2 <= len(listed) <= 16:
+        raise ValueError(f"items must be 2 to 16 items; got {items!r}.")
+    if op == "join":
+        texts: list[Any] = [str(item) for item in listed]
+    elif op == "merge":
+        pairs = [_numbers("an item (score, value)", item, 2, 2) for item in listed]
+        texts = [[_told(x) for x in pair] for pair in pairs]
+    else:
+        texts = [_told(x) for x in _numbers("items", listed, 2, 16)]
+    return {
+        "items": texts,
+        "op": op,
+        "form": form,
+        "forms": list(forms),
+        "C": _one_of("C", C, range(2, 9)),
+        "direction": _one_of("direction", direction, ("forward", "backward")),
+        "todo": str(todo),
+    }
+
+
+def _scan_rounds(form: str, n: int, C: int) -> list[list[tuple[int, int]]]:
+    """For each round the merges (from, to), positions counted from 0; the picture needs no more than this."""
+    if form == "sequential":
+        return [[(k - 1, k)] for k in range(1, n)]
+    powers = [2**r for r in range(16) if 2**r < n]
+    if form == "hillis":
+        return [[(k - d, k) for k in range(d, n)] for d in powers]
+    if form == "blocks":
+        ends = [min(n, first + C) - 1 for first in range(0, n, C)]
+        inside = [[(k - 1, k) for k in range(r, n, C)] for r in range(1, min(C, n))]
+        carry = [(k - k % C - 1, k) for k in range(C, n) if k not in ends]
+        return [*inside, *([pair] for pair in zip(ends, ends[1:])), *([carry] if carry else [])]
+    up = [[(k - d, k) for k in range(2 * d - 1, 2 * powers[-1], 2 * d)] for d in powers]
+    return up if form == "tree" else up + up[::-1]
+
+
+def _scan_picture(options: Mapping[str, Any]) -> tuple[str, str]:
+    items, form = options["items"], options["form"]
+    if options["op"] == "merge":
+        items = [f"{s}: {v}" for s, v in items]
+    rounds = _scan_rounds(form, len(items), options["C"])
+    columns = 1 + max(max(to for _, to in merges) for merges in rounds)
+    wide, high = 620 / columns, min(46, 440 / len(rounds))
+    shapes = [
+        _text(70 + wide * (i + 0.5), 20, item, text_anchor="middle") for i, item in enumerate(items)
+    ]
+    for r, merges in enumerate(rounds):
+        y = 28 + high * r
+        shapes.append(_text(4, y + high * 0.8, f"round {r + 1}"))
+        for here, to in merges:
+            x, end = (70 + wide * (i + 0.5) for i in (here, to))
+            line = {"stroke": COLORS["output"], "stroke_width": 1.5}
+            shapes.append(
+                _shape("path", d=f"M{x:.0f} {y:.0f}L{end:.0f} {y + high - 5:.0f}", **line)
+            )
+            shapes.append(_shape("circle", cx=end, cy=y + high - 5, r=4, fill=COLORS["output"]))
+    count = sum(map(len, rounds))
+    alt = (
+        f"The {form} scan of {len(items)} items, {', '.join(items)}: {count} merges in {len(rounds)} rounds. "
+        "A line leads from an earlier item to the place where it is merged."
+    )
+    return _svg(700, 36 + high * len(rounds), *shapes), alt
+
+
 COMPONENTS = {
+    "scan": Component(_scan_options, _scan_picture, "Scans, computing in this page"),
     "cell": Component(_cell_options, _cell_picture, "The cell, computing in this page"),
 }
