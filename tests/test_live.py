@@ -187,7 +187,7 @@ def test_bad_input_is_named(call, message):
 
 def test_in_a_terminal_it_prints_a_line(capsys):
     show("cell", scores=np.array([1 / 3, -np.inf]), values=(1, 2))
-    assert capsys.readouterr().out == "live('cell', scores=[0.3333, -inf], values=(1, 2))\n"
+    assert capsys.readouterr().out == "live('cell', scores=[0.3333, -inf], values=[1, 2])\n"
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -67,9 +67,12 @@ def live(component: str, /, **options: Any) -> None:
 
 
 def _repr(value: Any) -> str:
-    if hasattr(value, "tolist"):  # an array, in few digits: the same on every processor
-        return f"[{', '.join(f'{x:.4g}' for x in value.tolist())}]"
-    return repr(value)
+    if hasattr(value, "tolist"):
+        return _repr(value.tolist())
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_repr, value))}]"
+    # few digits: the same on every processor
+    return f"{value:.4g}" if isinstance(value, float) else repr(value)
 
 
 def page(component: str, options: Mapping[str, Any]) -> str:
