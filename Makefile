@@ -3,12 +3,13 @@ VENV ?= .venv
 PYTHON_IN_VENV = $(VENV)/bin/python
 READY = $(VENV)/.ready
 BACKENDS_READY = $(VENV)/.ready-backends
+LAB_READY = $(VENV)/.ready-lab
 JUPYTER_BOOK = $(VENV)/bin/jupyter-book build chapters --path-output . --config _config.yml --toc "$(CURDIR)/_toc.yml"
 export IPYTHONDIR = $(CURDIR)/.ipython
 export AAREN_STATIC = 1
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help book test test-package test-book test-backends colab publish-colab test-colab bench linkcheck run run-all lint format dist lock clean
+.PHONY: help book test test-package test-book test-backends colab publish-colab test-colab lab bench linkcheck run run-all lint format dist lock clean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -42,6 +43,9 @@ publish-colab: ## push _build/colab to the branch that the book's Colab buttons 
 
 test-colab: $(READY) ## run the Colab edition of the last commit with Colab's versions
 	$(PYTHON_IN_VENV) -m book.run_colab $(CHAPTER)
+
+lab: $(LAB_READY) ## open the chapters in JupyterLab, their MyST rendered
+	$(PYTHON_IN_VENV) -m jupyterlab --ServerApp.root_dir="$(CURDIR)/chapters" --LabApp.default_url=/lab/tree/01-start-here.ipynb
 
 linkcheck: $(READY) ## check the links to other sites
 	BOOK_OUTPUTS=committed $(JUPYTER_BOOK) --builder linkcheck
@@ -87,6 +91,10 @@ $(READY): requirements.txt pyproject.toml book/environment.sh
 
 $(BACKENDS_READY): $(READY) requirements-backends.txt
 	$(PYTHON_IN_VENV) -m pip install --disable-pip-version-check -q -c requirements.txt -r requirements-backends.txt
+	@touch $@
+
+$(LAB_READY): $(READY) requirements-lab.txt
+	$(PYTHON_IN_VENV) -m pip install --disable-pip-version-check -q --no-deps -r requirements-lab.txt
 	@touch $@
 
 or_stop = $(if $(1),$(error $(1)))
