@@ -144,7 +144,7 @@ def check_pictures(app, pagename, templatename, context, doctree):
 # A cell that ends in check(name): the page has no Python, so a link leads to that cell in Colab
 PUZZLE = re.compile(
     r'<span class="n">check</span><span class="p">\(</span><span class="n">(\w+)</span>'
-    r'<span class="p">\)</span>\s*</pre></div>\s*</div>'
+    r'<span class="p">\)</span>\s*</pre></div>\s*</div>\s*</div>'
 )
 
 

@@ -319,7 +319,7 @@ def test_buttons_open_the_repository_that_builds(small_book):
     assert any("/edit/main/chapters/one.ipynb" in link for link in links)
     assert any("/issues/new" in link for link in links)
     assert not any("colab.research" in link for link in buttons(book("api.html")))
-    (puzzle,) = page.select(".cell_input .aaren-open a")
+    (puzzle,) = page.select(".cell > .cell_input + .aaren-open a")
     assert puzzle["href"] == f"{opened}/blob/colab/one.ipynb#scrollTo=puzzle-cell"
 
 

@@ -161,8 +161,8 @@ def _trouble(name, puzzle, args, found, expected):
     empty = found.ended and found.error is None and (found.value is None or found.value is ...)
     if unfinished or empty:
         return "not yet", (
-            f"{name}: not yet. Write it so that it returns {puzzle.returns}."
-            + ("" if unfinished else " (It returned nothing: is there a `return`?)")
+            f"{name}: not yet.\n  Write it so that it returns {puzzle.returns}."
+            + ("" if unfinished else "\n  It returned nothing: is there a `return`?")
         )
     if not found.ended:
         return "endless", (
