@@ -26,7 +26,12 @@ PAGE = """<!doctype html><html lang="en" data-theme="{theme}"><head><meta charse
 body {{ color: var(--pst-color-text-base); background: var(--pst-color-background); font: 16px/1.5 sans-serif;
   max-width: 720px; margin: auto }}</style></head><body><main>{body}</main></body></html>"""
 CELLS = ("package", "zero", "naive", "bare")
-EVERY = {"cell": {}, "scan": {}}  # each component as a chapter shows it first
+EVERY = {
+    "cell": {},
+    "scan": {},
+    "state": {},
+    "cost": {},
+}  # each component as a chapter shows it first
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +182,10 @@ def test_a_phone_shows_it_all(visit, name):
         (lambda: show("scan", op="-"), r"op must be one of '\+', .*; got '-'"),
         (lambda: show("scan", form="chain"), "form must be one of .*; got 'chain'"),
         (lambda: show("scan", C=1), "C must be one of .*; got 1"),
+        (lambda: show("state", H=9), "H must be one of .*; got 9"),
+        (lambda: show("state", n=1), "n must be one of .*; got 1"),
+        (lambda: show("cost", heads=3), "heads must be one of .*; got 3"),
+        (lambda: show("cost", precision="int8"), "precision must be one of .*; got 'int8'"),
         (lambda: show("cell", value_range=(2, 1)), r"value_range must be \(low, high\) with low"),
     ],
 )
@@ -678,3 +687,157 @@ def test_the_picture_of_a_scan_counts_what_the_page_counts(visit, form):
     alt = re.search(r'alt="([^"]*)"', live.page("scan", options))[1]
     merges, rounds, _ = counted(page)
     assert f"{merges} merges in {rounds} rounds" in alt
+
+
+# -- be the state -------------------------------------------------------------------------------------------
+
+
+def scores_shown(page):
+    texts = page.locator(".aaren-score b").evaluate_all("l => l.map((n) => n.dataset.value)")
+    return [float(text) if text else None for text in texts]
+
+
+def test_a_round_is_played_by_keyboard_and_scored(visit):
+    page = visit(live.page("state", {"n": 4, "H": 2, "seed": 3}))
+    card, kept, errors = page.locator(".aaren-card"), {}, []
+    for _ in range(3):
+        seen = {}
+        for at in range(4):
+            _, key, value_text = card.inner_text().split("\n")
+            seen[key] = float(value_text.removeprefix("value ").replace("−", "-"))
+            if at < 2:
+                page.get_by_role("button", name=f"Keep as number {at + 1}").press("Enter")
+                kept[key] = seen[key]
+            else:
+                page.get_by_role("button", name="Let it pass").press("Enter")
+        assert len(seen) == 4
+        asked = card.inner_text().split("\n")[1]
+        answer = page.get_by_role("textbox", name="your answer")
+        answer.fill("nothing")
+        answer.press("Enter")
+        assert "An answer is a number" in page.locator(".aaren-words").inner_text()
+        answer.fill("0.5")
+        answer.press("Enter")
+        errors.append((seen[asked] - 0.5) ** 2)
+        assert (
+            f"It was {seen[asked]:g}".replace("-", "−") in page.locator(".aaren-words").inner_text()
+        )
+        assert scores_shown(page) == [pytest.approx(np.mean(errors)), 0.5, 0]
+        page.keyboard.press("Enter")  # the focus is on "Next round"
+    page.get_by_role("button", name="Begin again").click()
+    assert scores_shown(page)[0] is None
+
+
+def test_a_number_that_was_kept_answers_without_error(visit):
+    page = visit(live.page("state", {"n": 2, "H": 2}))
+    for slot in (1, 2):
+        page.get_by_role("button", name=f"Keep as number {slot}").click()
+    asked = page.locator(".aaren-card b").inner_text().removeprefix("key ")
+    page.get_by_role("button", name=f"{asked} ").first.click()
+    assert scores_shown(page) == [0, 0, 0]
+
+
+@pytest.mark.parametrize("H", [1, 4])
+def test_the_bound_holds_for_a_rule_that_does_not_look_and_not_for_one_that_does(visit, H):
+    page = visit(live.page("state", {"H": H}))
+    rules = {rule: [] for rule in ("first", "largest")}
+    for rule, means in rules.items():
+        for _ in range(8):
+            page.get_by_role("button", name=f"keep the {rule}").click()
+            means.append(scores_shown(page)[0])
+    assert scores_shown(page)[1] == 1 - H / 8
+    assert np.mean(rules["first"]) == pytest.approx(1 - H / 8, abs=0.12)
+    assert np.mean(rules["largest"]) < 0.8 * (1 - H / 8)
+    page.get_by_role("slider", name="numbers you may keep").press("ArrowRight")
+    assert scores_shown(page)[:2] == [None, 1 - (H + 1) / 8]
+
+
+# -- what it costs ------------------------------------------------------------------------------------------
+
+
+def costs(page):
+    return [
+        [float(x) for x in row.locator("td").evaluate_all("l => l.map((n) => n.dataset.value)")]
+        for row in page.locator("tbody tr").all()
+    ]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"layers": 12, "heads": 16, "dim": 64, "length": 2**20, "precision": "float16"},
+        {"heads": 1, "dim": 4, "length": 1, "precision": "float64"},
+    ],
+)
+def test_costs_are_those_of_arrays_and_loops(visit, options):
+    page = visit(live.page("cost", options))
+    o = {"layers": 1, "heads": 8, "dim": 32, "length": 4096, "precision": "float32", **options}
+    H, D, T = o["heads"], o["dim"], o["length"]
+    state = np.dtype("float32" if o["precision"] == "float16" else o["precision"])
+    kept = [
+        H * sum(np.zeros(n, state).nbytes for n in (1, 1, D)),
+        H * sum(np.zeros(n, state).nbytes for n in ((D, D), D)),
+        H * 2 * D * T * np.dtype(o["precision"]).itemsize,
+    ]
+    work = [2 * H * D, 2 * H * (D * D + D), 2 * H * D * T]
+    every = [work[0] * T, work[1] * T, 2 * H * D * (T * (T + 1) // 2)]
+    expected = o["layers"] * np.array([kept, work, every], float).T
+    np.testing.assert_array_equal(costs(page), expected)
+
+
+def test_the_bytes_are_those_of_the_package_s_states(visit):
+    pytest.importorskip("keras")
+    from aaren.layers import Aaren, LinearSelfAttention
+
+    shown = costs(visit(live.page("cost", {"heads": 4, "dim": 8})))
+    for layer, row in ((Aaren(4, 8), shown[0]), (LinearSelfAttention(4, 8), shown[1])):
+        layer.build((None, None, 3))
+        state = layer.get_initial_state(1)
+        assert sum(np.asarray(part).nbytes for part in state) == row[0]
+
+
+def test_cost_controls_by_key_mouse_and_choice(visit):
+    page = visit(live.page("cost", {}))
+    before = costs(page)
+    for name, model in [("layers", 0), ("heads", 0), ("size of a head", 0), ("tokens", 2)]:
+        control = page.locator("input").and_(page.get_by_role("slider", name=name))
+        control.press("ArrowRight")
+        assert costs(page)[model][0] > before[model][0], name
+        before = costs(page)
+    page.get_by_role("combobox", name="numbers").select_option("float16")
+    assert costs(page)[2][0] == before[2][0] / 2 and costs(page)[0] == before[0]
+    mark = page.locator("g[role=slider]")
+    mark.press("Home")
+    assert costs(page)[2][0] == 1 * 2 * 2 * 16 * 64 * 2  # one token, two layers, in float16
+    box = mark.locator("circle").last.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 200, y, steps=4)
+    page.mouse.up()
+    assert float(mark.get_attribute("aria-valuenow")) > 3
+    assert mark.get_attribute("aria-valuetext").endswith(" tokens")
+
+
+def test_the_code_to_copy_runs(visit):
+    pytest.importorskip("keras")
+    import keras
+
+    import aaren
+
+    page = visit(live.page("cost", {"heads": 2, "dim": 4}))
+    for name in ("Aaren", "linear attention", "attention with a cache"):
+        page.get_by_role("button", name=name).click()
+        code = page.locator("code").inner_text()
+        layer = eval(code, {"aaren": aaren, "keras": keras})
+        assert layer.get_config()["num_heads" if "cache" in name else "heads"] == 2
+    page.get_by_role("button", name="Copy").click()
+    page.get_by_role("button", name="Copied").wait_for()
+
+
+def test_the_picture_of_the_costs_tells_what_the_page_tells(visit):
+    page = visit(live.page("cost", {"layers": 3}))
+    alt = re.search(r'alt="([^"]*)"', live.page("cost", {"layers": 3}))[1]
+    for row in costs(page):
+        assert f"{row[0]:,.0f}" in alt

@@ -52,6 +52,9 @@ def live(component: str, /, **options: Any) -> None:
               (op="merge"); `op`: "+", "max", "join", "merge" (⊕) or "mean" (not associative); `form`: "sequential",
               "hillis", "blelloch", "blocks" (of `C`) or "tree" (the total only); `forms`: those to choose from;
               `direction`: "forward" or "backward"; `todo`.
+            * "state": a game. `n` keys pass, `H` numbers may be kept, one is asked for; `seed`; `todo`.
+            * "cost": bytes kept and work of Aaren, linear attention and a cache. `layers`, `heads`, `dim`, `length`
+              (powers of two but for the layers); `precision`: "float64", "float32" or "float16"; `todo`.
         **options: what the component shows at first.
 
     Raises:
@@ -135,8 +138,9 @@ def _bare(code: str) -> str:
     code = re.sub(r"^\s*/\*\*(?:.|\n)*?\*/\s*\n", "", code, flags=re.M)
     code = re.sub(r"^\s*//.*\n| // [^\n\"'`]*$", "", code, flags=re.M)
     code = re.sub(r"^\s+|\n(?=\n)", "", code, flags=re.M)
-    # not inside a text or a regular expression; + and - keep their spaces, since a + +b is not a ++b
-    kept = r"""(\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`|(?<=[(=,])/(?:\\.|[^/\\\n])+/)"""
+    # not inside a text or a regular expression, nor where a template stands; + and - keep their spaces,
+    # since a + +b is not a ++b
+    kept = r"""(.*`.*|"(?:\\.|[^"\\\n])*"|(?<=[(=,])/(?:\\.|[^/\\\n])+/)"""
     pieces = re.split(kept, code)
     pieces[::2] = [re.sub(r" ?([=,;:?(){}<>*|&!\[\]]) ?", r"\1", piece) for piece in pieces[::2]]
     return "".join(pieces)
@@ -380,7 +384,7 @@ def _scan_picture(options: Mapping[str, Any]) -> tuple[str, str]:
         shapes.append(_text(4, y + high * 0.8, f"round {r + 1}"))
         for here, to in merges:
             x, end = (70 + wide * (i + 0.5) for i in (here, to))
-            line = {"stroke": COLORS["output"], "stroke_width": 1.5}
+            line: dict[str, Any] = {"stroke": COLORS["output"], "stroke_width": 1.5}
             shapes.append(
                 _shape("path", d=f"M{x:.0f} {y:.0f}L{end:.0f} {y + high - 5:.0f}", **line)
             )
@@ -393,7 +397,99 @@ def _scan_picture(options: Mapping[str, Any]) -> tuple[str, str]:
     return _svg(700, 36 + high * len(rounds), *shapes), alt
 
 
+# -- be the state -------------------------------------------------------------------------------------------
+
+
+def _state_options(
+    n=8,
+    H=2,
+    seed=7,
+    todo="Be the state: cards pass once, you may keep H numbers, then one key is asked for.",
+):
+    _one_of("n", n, range(2, 9))
+    return {
+        "n": n,
+        "H": _one_of("H", H, range(1, n + 1)),
+        "seed": _one_of("seed", seed, range(2**31)),
+        "todo": str(todo),
+    }
+
+
+def _state_picture(options: Mapping[str, Any]) -> tuple[str, str]:
+    n, H = options["n"], options["H"]
+    shapes = [_text(4, 20, f"Least mean squared error when H of {n} values are kept: 1 − H/{n}")]
+    for h in range(n + 1):
+        bound, x = 1 - h / n, 60 + 600 / (n + 1) * h
+        fill = COLORS["output"] if h == H else COLORS["score"]
+        shapes += [
+            _shape("rect", x=x, y=200 - 150 * bound, width=40, height=150 * bound, fill=fill),
+            _text(x + 20, 220, f"{h}", text_anchor="middle"),
+            _text(x + 20, 194 - 150 * bound, f"{bound:.3g}", text_anchor="middle"),
+        ]
+    shapes.append(_text(4, 220, "H"))
+    alt = (
+        f"Recall of {n} keys from H numbers kept: the mean squared error is at least 1 − H/{n}. "
+        f"For H = {H} that is {1 - H / n:.3g}; a cache keeps {2 * n} numbers and errs by 0."
+    )
+    return _svg(700, 232, *shapes), alt
+
+
+# -- what it costs ------------------------------------------------------------------------------------------
+
+
+def _cost_options(
+    layers=1,
+    heads=8,
+    dim=32,
+    length=4096,
+    precision="float32",
+    todo="What would it cost? Move a slider, or drag the mark in the picture along the tokens.",
+):
+    return {
+        "layers": _one_of("layers", layers, range(1, 49)),
+        "heads": _one_of("heads", heads, [2**i for i in range(8)]),
+        "dim": _one_of("dim", dim, [2**i for i in range(2, 9)]),
+        "length": _one_of("length", length, [2**i for i in range(21)]),
+        "precision": _one_of("precision", precision, ("float64", "float32", "float16")),
+        "todo": str(todo),
+    }
+
+
+def _kept(options: Mapping[str, Any], length: int) -> dict[str, int]:
+    """Bytes that each layer keeps after `length` tokens; a state stays in float32 under float16."""
+    H, D, layers = options["heads"], options["dim"], options["layers"]
+    state, cached = {"float64": (8, 8), "float32": (4, 4), "float16": (4, 2)}[options["precision"]]
+    return {
+        "Aaren": layers * H * (D + 2) * state,
+        "linear attention": layers * H * D * (D + 1) * state,
+        "attention with a cache": layers * 2 * H * D * length * cached,
+    }
+
+
+def _cost_picture(options: Mapping[str, Any]) -> tuple[str, str]:
+    here, ends = _kept(options, options["length"]), [_kept(options, 2**t) for t in (0, 20)]
+    low = math.log2(min(ends[0].values())) - 1
+    high = math.log2(max(ends[1].values())) + 1
+    shapes = []
+    for name, color in zip(here, ("output", "value", "score")):
+        y = [20 + 200 * (high - math.log2(end[name])) / (high - low) for end in ends]
+        line: dict[str, Any] = {"stroke": COLORS[color], "stroke_width": 3}
+        shapes.append(_shape("path", d=f"M60 {y[0]:.0f}L660 {y[1]:.0f}", **line))
+        cached = name == "attention with a cache"
+        at = (560, (y[0] + 4 * y[1]) / 5) if cached else (650, y[1] - 6)
+        shapes.append(_text(*at, f"{name}: {here[name]:,} bytes", text_anchor="end"))
+    shapes += [_text(60, 240, "1 token"), _text(660, 240, "1,048,576 tokens", text_anchor="end")]
+    told = ", ".join(f"{name} {kept:,}" for name, kept in here.items())
+    alt = (
+        f"Bytes kept after {options['length']:,} tokens, {options['layers']} layer(s) of {options['heads']} heads "
+        f"of size {options['dim']}, {options['precision']}: {told}."
+    )
+    return _svg(700, 250, *shapes), alt
+
+
 COMPONENTS = {
+    "state": Component(_state_options, _state_picture, "Be the state: a game in this page"),
+    "cost": Component(_cost_options, _cost_picture, "What would it cost, computed in this page"),
     "scan": Component(_scan_options, _scan_picture, "Scans, computing in this page"),
     "cell": Component(_cell_options, _cell_picture, "The cell, computing in this page"),
 }
