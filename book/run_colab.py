@@ -20,10 +20,10 @@ from pathlib import Path
 import nbclient
 import nbformat
 
-ROOT = Path(__file__).resolve().parent.parent
-REQUIREMENTS = ROOT / "book" / "colab-requirements.txt"
-VENV = ROOT / "_build" / "colab-venv"
-EDITION = ROOT / "_build" / "colab-test"
+from book import colab
+
+REQUIREMENTS = Path(__file__).with_name("colab-requirements.txt")
+VENV = colab.ROOT / "_build" / "colab-venv"
 PYTHON = VENV / "bin" / "python"
 CONTROLS = '''
 import ipywidgets
@@ -48,37 +48,29 @@ for control in controls:
 '''
 
 
-def python_at_hand():
-    """Colab's Python if it is installed, else this one."""
-    found = sorted(Path.home().glob(".pyenv/versions/3.13.*/bin/python"))
-    for candidate in [os.environ.get("COLAB_PYTHON"), "python3.13", *map(str, found)]:
-        if candidate and shutil.which(candidate):
-            version = subprocess.run(
-                [candidate, "-c", "import venv, ensurepip"], capture_output=True
-            )
-            if version.returncode == 0:
-                return candidate
-    return sys.executable
+def out(*command):
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def pip(*command):
+    return out(PYTHON, "-m", "pip", "--disable-pip-version-check", *command)
 
 
 def environment():
     """Colab's packages and nothing else; made again when the list of versions changes."""
-    stamp = VENV / ".ready"
-    wanted = REQUIREMENTS.read_text(encoding="utf-8")
+    stamp, wanted = VENV / ".ready", REQUIREMENTS.read_text(encoding="utf-8")
     if not stamp.is_file() or stamp.read_text(encoding="utf-8") != wanted:
         print(f"Making Colab's environment in {VENV} (about 2.5 GB; a few minutes)", flush=True)
-        subprocess.run([python_at_hand(), "-m", "venv", "--clear", VENV], check=True)
-        pip("install", "-q", "-r", str(REQUIREMENTS))
-        kernel = ["-m", "ipykernel", "install", "--prefix", VENV, "--name", "colab"]
-        subprocess.run([PYTHON, *kernel], check=True, capture_output=True)
+        pyenv = sorted(Path.home().glob(".pyenv/versions/3.13.*/bin/python"))
+        for python in (os.environ.get("COLAB_PYTHON", "python3.13"), *pyenv, sys.executable):
+            make = [python, "-m", "venv", "--clear", VENV]
+            if shutil.which(python) and subprocess.run(make, capture_output=True).returncode == 0:
+                break
+        pip("install", "-q", "-r", REQUIREMENTS)
+        out(PYTHON, "-m", "ipykernel", "install", "--prefix", VENV, "--name", "colab")
         stamp.write_text(wanted, encoding="utf-8")
     # the runs that follow begin where Colab begins
     pip("uninstall", "-q", "-y", "aaren", "aeon", "deprecated")
-
-
-def pip(*command):
-    run = [PYTHON, "-m", "pip", "--disable-pip-version-check", *command]
-    return subprocess.run(run, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def versions():
@@ -87,19 +79,15 @@ def versions():
 
 def run(cells, name):
     """Run the cells in a kernel with Colab's packages; return the seconds that they took."""
-    notebook = nbformat.v4.new_notebook(cells=cells)
-    started = time.perf_counter()
+    notebook, started = nbformat.v4.new_notebook(cells=cells), time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         # nothing of this clone is on the kernel's path, and its widgets are alive
-        settings = {
-            "IPYTHONDIR": f"{folder}/ipython",
-            "JUPYTER_PATH": str(VENV / "share" / "jupyter"),
-        }
-        left = {k: v for k, v in os.environ.items() if k not in ("AAREN_STATIC", "PYTHONPATH")}
-        os.environ.clear()
-        os.environ.update({**left, **settings})
+        for variable in ("AAREN_STATIC", "PYTHONPATH"):
+            os.environ.pop(variable, None)
+        os.environ |= {"IPYTHONDIR": folder, "JUPYTER_PATH": str(VENV / "share" / "jupyter")}
+        settings = {"kernel_name": "colab", "timeout": 900}
         client = nbclient.NotebookClient(
-            notebook, kernel_name="colab", timeout=900, resources={"metadata": {"path": folder}}
+            notebook, resources={"metadata": {"path": folder}}, **settings
         )
         try:
             client.execute()
@@ -108,50 +96,34 @@ def run(cells, name):
     return time.perf_counter() - started
 
 
-def check_installs(notebooks, commit):
+def check_installs(lines):
     before = versions()
-    for line in sorted({notebook.cells[0].source for notebook in notebooks}):
+    for line in lines:
         run([nbformat.v4.new_code_cell(line)], "the first cell")
         after = versions()
-        moved = {
-            name: (old, after.get(name)) for name, old in before.items() if after.get(name) != old
-        }
+        moved = {name: (v, after.get(name)) for name, v in before.items() if after.get(name) != v}
         assert not moved, f"the first cell moved Colab's packages: {moved}\n{line}"
-        print(
-            f"{line.splitlines()[-1]}\n  moved nothing; added {sorted(set(after) - set(before))}",
-            flush=True,
-        )
-    where = "from importlib.metadata import distribution as d; print(d('aaren').read_text('direct_url.json'))"
-    text = subprocess.run(
-        [PYTHON, "-c", where], check=True, stdout=subprocess.PIPE, text=True
-    ).stdout
-    assert json.loads(text)["vcs_info"]["commit_id"] == commit, text
+        print(f"{line.splitlines()[-1]}\n  moved nothing; added {sorted(set(after) - set(before))}")
+    read = "from importlib.metadata import distribution as d; print(d('aaren').read_text('direct_url.json'))"
+    installed = json.loads(out(PYTHON, "-c", read))
+    assert installed["vcs_info"]["commit_id"] == colab.commit(), installed
 
 
 def main():
-    git = ["git", "-C", str(ROOT), "rev-parse", "HEAD"]
-    commit = subprocess.run(git, check=True, capture_output=True, text=True).stdout.strip()
-    edition = [sys.executable, "-m", "book.colab", "--output", EDITION]
-    subprocess.run([*edition, "--repository", ROOT.as_uri()], check=True, cwd=ROOT)
+    paths = colab.make(colab.ROOT / "_build" / "colab-test", colab.ROOT.as_uri())
+    chapters = {p.stem: nbformat.read(p, 4) for p in paths if p.stem in (sys.argv[1:] or p.stem)}
     environment()
-    wanted = sys.argv[1:]
-    paths = [p for p in sorted(EDITION.glob("*.ipynb")) if not wanted or p.stem in wanted]
-    notebooks = {path: nbformat.read(path, as_version=4) for path in paths}
-    check_installs(notebooks.values(), commit)
+    check_installs(sorted({notebook.cells[0].source for notebook in chapters.values()}))
     run([nbformat.v4.new_code_cell(CONTROLS)], "controls")
     print("controls move their picture", flush=True)
     failed = []
     with concurrent.futures.ProcessPoolExecutor(2) as pool:
-        jobs = {
-            pool.submit(run, nb.cells[1:], path.stem): path.stem for path, nb in notebooks.items()
-        }
+        jobs = {pool.submit(run, nb.cells[1:], name): name for name, nb in chapters.items()}
         for job in concurrent.futures.as_completed(jobs):
-            name, error = jobs[job], job.exception()
-            print(f"{name}: {'FAILED' if error else f'{job.result():.0f} s'}", flush=True)
-            failed += [str(error)] if error else []
-    if failed:
-        sys.exit("\n\n".join(failed))
-    print(f"{len(paths)} notebooks ran, each cell without an error")
+            result = "FAILED" if job.exception() else f"{job.result():.0f} s"
+            print(f"{jobs[job]}: {result}", flush=True)
+            failed += [str(job.exception())] if job.exception() else []
+    sys.exit("\n\n".join(failed) or print(f"{len(chapters)} notebooks ran without an error"))
 
 
 if __name__ == "__main__":
