@@ -111,7 +111,8 @@ def check_installs(lines):
 
 def main():
     paths = colab.make(colab.ROOT / "_build" / "colab-test", colab.ROOT.as_uri())
-    chapters = {p.stem: nbformat.read(p, 4) for p in paths if p.stem in (sys.argv[1:] or p.stem)}
+    wanted = sys.argv[1:] or [path.stem for path in paths]
+    chapters = {path.stem: nbformat.read(path, 4) for path in paths if path.stem in wanted}
     environment()
     check_installs(sorted({notebook.cells[0].source for notebook in chapters.values()}))
     run([nbformat.v4.new_code_cell(CONTROLS)], "controls")
@@ -123,7 +124,9 @@ def main():
             result = "FAILED" if job.exception() else f"{job.result():.0f} s"
             print(f"{jobs[job]}: {result}", flush=True)
             failed += [str(job.exception())] if job.exception() else []
-    sys.exit("\n\n".join(failed) or print(f"{len(chapters)} notebooks ran without an error"))
+    if failed:
+        sys.exit("\n\n".join(failed))
+    print(f"{len(chapters)} notebooks ran, each cell without an error")
 
 
 if __name__ == "__main__":
