@@ -13,13 +13,13 @@ from keras import ops
 from aaren import _checks
 from aaren._types import Activation, Shape, Tensor
 from aaren.layers.aaren import Aaren, AarenCell
-from aaren.layers.base import as_sequence
 
 
 class _Stack(keras.Model):
     """Arguments and single steps of a stack of attention layers; `_part` makes one of them."""
 
     built: bool
+    _part: Any
 
     def __init__(
         self,
@@ -31,6 +31,9 @@ class _Stack(keras.Model):
         dropout: float = 0.1,
         recurrent_dropout: float = 0.01,
         seed: int | None = None,
+        forget: str | None = None,
+        window: int | None = None,
+        return_state: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -41,7 +44,10 @@ class _Stack(keras.Model):
         self.dropout = _checks.rate(dropout, "dropout")
         self.recurrent_dropout = _checks.rate(recurrent_dropout, "recurrent_dropout")
         self.seed = seed
+        self.forget, self.window = forget, window  # the parts check them
+        self.return_state = bool(return_state)
         self.supports_masking = True
+        self.autocast = False  # the layers cast: scores are made in full precision
         last = len(self.heads) - 1
         self.parts = [
             self._part(
@@ -52,6 +58,8 @@ class _Stack(keras.Model):
                 dropout=self.dropout,
                 recurrent_dropout=self.recurrent_dropout,
                 seed=None if seed is None else seed + i,
+                forget=forget,
+                window=window,
                 dtype=self.dtype_policy,
                 name=f"attention_{i}",
             )
@@ -73,26 +81,61 @@ class _Stack(keras.Model):
             features = part.output_size
         self.built = True
 
-    def step(self, x_t: Tensor, states: Sequence[Any]) -> tuple[Tensor, list[Any]]:
+    def step(
+        self, x_t: Tensor, states: Sequence[Any], reset: Tensor | None = None
+    ) -> tuple[Tensor, list[Any]]:
         """Take one token: (B, F) and the states of all layers to (B, last size) and the new states.
 
         Starts from `get_initial_state(batch_size)`. Dropout is off.
         """
         new_states = []
-        for part, state in zip(self.parts, states, strict=True):
-            x_t, state = self._part_step(part, x_t, state)
+        for part, state in zip(self.parts, self._checked_states(states), strict=True):
+            x_t, state = part.step(x_t, state, reset)
             new_states.append(state)
         return x_t, new_states
 
     def get_initial_state(self, batch_size: int) -> list[Any]:
-        """The states of all layers that have seen nothing."""
-        return [part.get_initial_state(batch_size) for part in self.parts]
+        """The states of all layers that have seen nothing: a `State` a layer, the same for both models."""
+        return [self._cell(part).empty(batch_size) for part in self.parts]
+
+    def _cell(self, part):
+        return part
+
+    def _checked_states(self, states):
+        if not isinstance(states, (list, tuple)) or len(states) != len(self.parts):
+            count = len(states) if hasattr(states, "__len__") else "none"
+            raise ValueError(
+                f"`initial_state` must be a list of {len(self.parts)} states, one a layer, as `get_initial_state` "
+                f"gives; got {type(states).__name__} of length {count}."
+            )
+        return [self._cell(p).as_state(list(s)) for p, s in zip(self.parts, states, strict=True)]
+
+    def _with_states(self, y, states):
+        """What `call` returns."""
+        return (y, states) if self.return_state else y
 
     def compute_mask(self, inputs, mask=None):
-        return mask
+        if not self.return_state:
+            return mask
+        return mask, [[None] * len(self._cell(part).state_shapes(1)) for part in self.parts]
 
     def compute_output_shape(self, input_shape, *_, **__):
-        return (*tuple(input_shape)[:2], self.parts[-1].output_size)
+        shape = tuple(input_shape)
+        y = (*shape[:2], self.parts[-1].output_size)
+        states = [list(self._cell(part).state_shapes(shape[0])) for part in self.parts]
+        return self._with_states(y, states)
+
+    def compute_output_spec(self, x, *_, **__):
+        y, states = self.compute_output_shape(x.shape), []
+        if self.return_state:
+            y, states = y
+        specs = [
+            self._cell(part).as_state(
+                [keras.KerasTensor(shape, self._cell(part).state_dtype) for shape in state]
+            )
+            for part, state in zip(self.parts, states)
+        ]
+        return self._with_states(keras.KerasTensor(y, self.compute_dtype), specs)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -107,6 +150,9 @@ class _Stack(keras.Model):
             "dropout": self.dropout,
             "recurrent_dropout": self.recurrent_dropout,
             "seed": self.seed,
+            "forget": self.forget,
+            "window": self.window,
+            "return_state": self.return_state,
         }
 
     @classmethod
@@ -127,11 +173,15 @@ class ScanRNNAttentionModel(_Stack):
         dropout: rate for the inputs of each layer, one mask a sequence.
         recurrent_dropout: rate for what each layer reads from its state, one mask a sequence.
         seed: of the dropout masks.
+        forget, window: of all layers, as in `Aaren`.
+        return_state: also return the list of the layers' final states.
         **kwargs: of `keras.Model`: name, dtype.
 
     Call arguments:
         x: (B, T, F), or (B, T) for one feature.
         mask: (B, T) bool; False: this step leaves the states as they are.
+        reset: (B, T) bool; True: this token begins anew.
+        initial_state: a list of states, one a layer: what `return_state`, `step` or `get_initial_state` gave.
         training: whether to drop; `True` outside training gives Monte-Carlo samples.
 
     Returns:
@@ -152,16 +202,35 @@ class ScanRNNAttentionModel(_Stack):
 
     _part = Aaren
 
-    def call(self, x: Tensor, mask: Tensor | None = None, training: bool | None = None) -> Tensor:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         for layer in self.parts:
-            x = layer(x, mask=mask, training=training)
-        return x
+            layer.return_state = self.return_state
+
+    def call(
+        self,
+        x: Tensor,
+        mask: Tensor | None = None,
+        reset: Tensor | None = None,
+        initial_state: Sequence[Any] | None = None,
+        training: bool | None = None,
+    ) -> Any:
+        given = [None] * len(self.parts)
+        if initial_state is not None:
+            given = self._checked_states(initial_state)
+        states = []
+        for layer, state in zip(self.parts, given, strict=True):
+            x = layer(x, mask=mask, reset=reset, initial_state=state, training=training)
+            if self.return_state:
+                x, *parts = x
+                states.append(layer.cell.as_state(parts))
+        return self._with_states(x, states)
 
     def _part_shape(self, batch, features):
         return (batch, None, features)
 
-    def _part_step(self, layer, x_t, state):
-        return layer.step(x_t, state)
+    def _cell(self, part):
+        return part.cell
 
 
 @keras.saving.register_keras_serializable("aaren")
@@ -184,61 +253,61 @@ class AttentionRNN(_Stack):
 
     _part = AarenCell
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.rnn = keras.layers.RNN(
-            _MaskedCells(self.parts), return_sequences=True, dtype=self.dtype_policy
-        )
+    def call(
+        self,
+        x: Tensor,
+        mask: Tensor | None = None,
+        reset: Tensor | None = None,
+        initial_state: Sequence[Any] | None = None,
+        training: bool | None = None,
+    ) -> Any:
+        x = _checks.sequence(x, self.name)
+        _checks.features(x, self.parts[0].features, self.name)
+        batch = ops.shape(x)[0]
+        states = self.get_initial_state(batch) if initial_state is None else initial_state
+        noise = [self._noise(cell, batch, training) for cell in self.parts]
+        every = {"x": x}
+        if mask is not None:
+            every["mask"] = ops.cast(_checks.by_step(mask, x, "mask"), "bool")
+            every["x"] = ops.where(every["mask"][..., None], x, ops.zeros_like(x))
+        if reset is not None:
+            every["reset"] = ops.cast(_checks.by_step(reset, x, "reset"), "bool")
 
-    def call(self, x: Tensor, mask: Tensor | None = None, training: bool | None = None) -> Tensor:
-        x = as_sequence(x, self.name)
-        keep = ops.ones_like(x[..., :1]) if mask is None else ops.cast(mask, x.dtype)[..., None]
-        for cell in self.parts:  # dropout masks are drawn before the loop, one a sequence
-            cell.get_dropout_mask(x[:, 0])
-            cell.get_recurrent_dropout_mask(x[:, 0])
-        y = self.rnn(ops.concatenate([x, keep], axis=-1), training=training)
-        for cell in self.parts:
-            cell.reset_dropout_mask()
-            cell.reset_recurrent_dropout_mask()
-        return y
+        def one(carried, now):
+            y, before = carried
+            x_t, after = now["x"], []
+            for cell, state, masks in zip(self.parts, before, noise, strict=True):
+                state = cell.as_state(state)
+                x_t, state = cell.step(x_t, state, now.get("reset"), masks, self.compute_dtype)
+                after.append(list(state))
+            new = [x_t, after]
+            if "mask" in now:
+                new = keras.tree.map_structure(
+                    lambda a, b: ops.where(_beside(now["mask"], a), a, b), new, [y, before]
+                )
+            return new, new[0]
+
+        first = ops.zeros((batch, self.parts[-1].output_size), self.compute_dtype)
+        carried = [first, [list(state) for state in self._checked_states(states)]]
+        over_time = {name: ops.swapaxes(part, 0, 1) for name, part in every.items()}
+        (_, states), y = ops.scan(one, carried, over_time)
+        states = [cell.as_state(state) for cell, state in zip(self.parts, states, strict=True)]
+        return self._with_states(ops.swapaxes(y, 0, 1), states)
+
+    def _noise(self, cell, batch, training):
+        """One mask a sequence for the inputs and one for what is read, drawn before the loop."""
+        return (
+            cell.input_noise(batch, cell.state_dtype) if training and self.dropout > 0 else None,
+            cell.state_noise(batch) if training and self.recurrent_dropout > 0 else None,
+        )
 
     def _part_shape(self, batch, features):
         return (batch, features)
 
-    def _part_step(self, cell, x_t, state):
-        return cell(x_t, state)
 
-
-class _MaskedCells(keras.layers.Layer):
-    """Cells one after another; the last feature of the input says whether the step counts (1) or is masked (0).
-
-    `keras.layers.RNN` takes a mask itself, but on JAX only for cells whose output is their first state.
-    """
-
-    def __init__(self, cells):
-        super().__init__(dtype="float64" if cells[0].compute_dtype == "float64" else "float32")
-        self.cells = cells
-        self.built = True
-
-    @property
-    def state_size(self):
-        return [size for cell in self.cells for size in cell.state_size]
-
-    @property
-    def output_size(self):
-        return self.cells[-1].output_size
-
-    def get_initial_state(self, batch_size=None):
-        return [part for cell in self.cells for part in cell.get_initial_state(batch_size)]
-
-    def call(self, inputs, states, training=False):
-        x, keep = inputs[..., :-1], inputs[..., -1:] > 0
-        states, new_states = list(states), []
-        for cell in self.cells:
-            old = [states.pop(0) for _ in cell.state_size]
-            x, new = cell(x, old, training=training, keep=keep)
-            new_states += new
-        return x, new_states
+def _beside(mask, x):
+    """A mask (B,) with as many axes as x."""
+    return ops.reshape(mask, (-1, *(1 for _ in x.shape[1:])))
 
 
 def _sizes(heads, dims):

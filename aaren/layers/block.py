@@ -9,8 +9,7 @@ from keras import ops
 from aaren import _checks
 from aaren._types import Activation, Shape, Tensor
 from aaren.layers.aaren import Aaren
-from aaren.layers.base import as_sequence
-from aaren.scan import State
+from aaren.ops.state import State, WindowState
 
 
 @keras.saving.register_keras_serializable("aaren")
@@ -28,15 +27,20 @@ class AarenBlock(keras.layers.Layer):
         recurrent_dropout: rate for what Aaren reads from its state.
         epsilon: of the layer normalisations.
         seed: of the dropout.
+        forget, window: of Aaren.
+        return_state: also return the final state's parts, as `Aaren` does.
+        go_backwards: take the sequence from its end, as the backward layer in `keras.layers.Bidirectional`.
         **kwargs: of `keras.layers.Layer`: name, dtype, trainable.
 
     Call arguments:
         x: (B, T, F), or (B, T) for one feature.
         mask: (B, T) bool; False: this step leaves the state as it is. Keras masks are used and passed on.
+        reset: (B, T) bool; True: this token begins anew.
+        initial_state: what `return_state`, `step` or `get_initial_state` gave.
         training: whether to drop.
 
     Returns:
-        (B, T, F).
+        (B, T, F), and with `return_state` the parts of the state.
 
     Raises:
         ValueError: an argument out of range, or dim=None where heads does not divide the features.
@@ -61,6 +65,10 @@ class AarenBlock(keras.layers.Layer):
         recurrent_dropout: float = 0.0,
         epsilon: float = 1e-5,
         seed: int | None = None,
+        forget: str | None = None,
+        window: int | None = None,
+        return_state: bool = False,
+        go_backwards: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -74,6 +82,11 @@ class AarenBlock(keras.layers.Layer):
         self.recurrent_dropout = _checks.rate(recurrent_dropout, "recurrent_dropout")
         self.epsilon = epsilon
         self.seed = seed
+        self.forget = _checks.choice(forget, "forget", (None, "constant", "gate"))
+        self.window = None if window is None else _checks.positive_int(window, "window")
+        self.return_state = bool(return_state)
+        self.go_backwards = bool(go_backwards)
+        self.return_sequences, self.stateful = True, False  # keras.layers.Bidirectional asks
         self.supports_masking = True
 
     def build(self, input_shape: Shape) -> None:
@@ -91,6 +104,8 @@ class AarenBlock(keras.layers.Layer):
             recurrent_dropout=self.recurrent_dropout,
             return_state=True,
             seed=self.seed,
+            forget=self.forget,
+            window=self.window,
             dtype=dtype,
             name="attention",
         )
@@ -117,20 +132,46 @@ class AarenBlock(keras.layers.Layer):
             layer.build(size)
         super().build(input_shape)
 
-    def call(self, x: Tensor, mask: Tensor | None = None, training: bool | None = None) -> Tensor:
-        x = as_sequence(x, self.name)
-        o, *_ = self.attention(self.attention_norm(x), mask=mask, training=training)
-        return self._after_attention(x, o, training)
+    def call(
+        self,
+        x: Tensor,
+        mask: Tensor | None = None,
+        reset: Tensor | None = None,
+        initial_state: Sequence[Tensor] | None = None,
+        training: bool | None = None,
+    ) -> Any:
+        x = _checks.sequence(x, self.name)
+        _checks.features(x, self.projection.units, self.name)
+        x = ops.cast(x, self.compute_dtype)
+        mask, reset = _checks.by_step(mask, x, "mask"), _checks.by_step(reset, x, "reset")
+        if mask is not None:  # what is masked reaches nothing, NaN neither
+            x = ops.where(ops.cast(mask, "bool")[..., None], x, ops.zeros_like(x))
+        if self.go_backwards:
+            x, mask, reset = (
+                None if part is None else ops.flip(part, axis=1) for part in (x, mask, reset)
+            )
+        o, *state = self.attention(
+            self.attention_norm(x),
+            mask=mask,
+            reset=reset,
+            initial_state=initial_state,
+            training=training,
+        )
+        y = self._after_attention(x, o, training)
+        return (y, *state) if self.return_state else y
 
-    def step(self, x_t: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, State]:
+    def step(
+        self, x_t: Tensor, state: Sequence[Tensor], reset: Tensor | None = None
+    ) -> tuple[Tensor, State | WindowState]:
         """Take one token: x_t (B, F) and a state to outputs (B, F) and the new state, as `Aaren.step`."""
         x_t = ops.cast(_checks.tensor(x_t, "x_t"), self.compute_dtype)
         if not self.built:
             self.build((x_t.shape[0], None, x_t.shape[-1]))
-        o, new_state = self.attention.step(self.attention_norm(x_t), state)
+        _checks.shape(x_t, (None, self.projection.units), "x_t", "(batch, features)")
+        o, new_state = self.attention.step(self.attention_norm(x_t), state, reset)
         return self._after_attention(x_t, o, training=False), new_state
 
-    def get_initial_state(self, batch_size: int) -> State:
+    def get_initial_state(self, batch_size: int) -> State | WindowState:
         """The state that has seen nothing. The block must have been built."""
         if not self.built:
             raise ValueError(
@@ -144,11 +185,25 @@ class AarenBlock(keras.layers.Layer):
         return x + self.drop(y, training=training)
 
     def compute_mask(self, inputs, mask=None):
-        return mask
+        if not self.return_state:
+            return mask
+        return [mask, *(None for _ in self.attention.cell.state_shapes(1))]
 
     def compute_output_shape(self, input_shape, *_, **__):
         shape = tuple(input_shape)
-        return (*shape, 1) if len(shape) == 2 else shape
+        y = (*shape, 1) if len(shape) == 2 else shape
+        return (y, *self.attention.cell.state_shapes(shape[0])) if self.return_state else y
+
+    def compute_output_spec(self, x, *_, **__):
+        shapes = self.compute_output_shape(x.shape)
+        if not self.return_state:
+            return keras.KerasTensor(shapes, self.compute_dtype)
+        y, *state = shapes
+        dtype = self.attention.state_dtype
+        return (
+            keras.KerasTensor(y, self.compute_dtype),
+            *(keras.KerasTensor(shape, dtype) for shape in state),
+        )
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -161,4 +216,8 @@ class AarenBlock(keras.layers.Layer):
             "recurrent_dropout": self.recurrent_dropout,
             "epsilon": self.epsilon,
             "seed": self.seed,
+            "forget": self.forget,
+            "window": self.window,
+            "return_state": self.return_state,
+            "go_backwards": self.go_backwards,
         }
