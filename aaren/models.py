@@ -253,6 +253,13 @@ class AttentionRNN(_Stack):
 
     _part = AarenCell
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        chain = _Chain(self.parts)
+        self.rnn = keras.layers.RNN(
+            chain, return_sequences=True, return_state=True, dtype=chain.dtype_policy
+        )
+
     def call(
         self,
         x: Tensor,
@@ -263,51 +270,61 @@ class AttentionRNN(_Stack):
     ) -> Any:
         x = _checks.sequence(x, self.name)
         _checks.features(x, self.parts[0].features, self.name)
+        mask, reset = _checks.by_step(mask, x, "mask"), _checks.by_step(reset, x, "reset")
         batch = ops.shape(x)[0]
-        states = self.get_initial_state(batch) if initial_state is None else initial_state
-        noise = [self._noise(cell, batch, training) for cell in self.parts]
-        every = {"x": x}
         if mask is not None:
-            every["mask"] = ops.cast(_checks.by_step(mask, x, "mask"), "bool")
-            every["x"] = ops.where(every["mask"][..., None], x, ops.zeros_like(x))
+            mask = ops.cast(mask, "bool")
+            x = ops.where(mask[..., None], x, ops.zeros_like(x))
         if reset is not None:
-            every["reset"] = ops.cast(_checks.by_step(reset, x, "reset"), "bool")
-
-        def one(carried, now):
-            y, before = carried
-            x_t, after = now["x"], []
-            for cell, state, masks in zip(self.parts, before, noise, strict=True):
-                state = cell.as_state(state)
-                x_t, state = cell.step(x_t, state, now.get("reset"), masks, self.compute_dtype)
-                after.append(list(state))
-            new = [x_t, after]
-            if "mask" in now:
-                new = keras.tree.map_structure(
-                    lambda a, b: ops.where(_beside(now["mask"], a), a, b), new, [y, before]
-                )
-            return new, new[0]
-
-        first = ops.zeros((batch, self.parts[-1].output_size), self.compute_dtype)
-        carried = [first, [list(state) for state in self._checked_states(states)]]
-        over_time = {name: ops.swapaxes(part, 0, 1) for name, part in every.items()}
-        (_, states), y = ops.scan(one, carried, over_time)
-        states = [cell.as_state(state) for cell, state in zip(self.parts, states, strict=True)]
-        return self._with_states(ops.swapaxes(y, 0, 1), states)
-
-    def _noise(self, cell, batch, training):
-        """One mask a sequence for the inputs and one for what is read, drawn before the loop."""
-        return (
-            cell.input_noise(batch, cell.state_dtype) if training and self.dropout > 0 else None,
-            cell.state_noise(batch) if training and self.recurrent_dropout > 0 else None,
-        )
+            x = ops.concatenate([x, ops.cast(reset, x.dtype)[..., None]], axis=-1)
+        states = self.get_initial_state(batch) if initial_state is None else initial_state
+        first = [ops.zeros((batch, self.parts[-1].output_size), self.rnn.compute_dtype)]
+        for cell, state in zip(self.parts, self._checked_states(states), strict=True):
+            first += cell.to_flat(state)
+            if training:  # dropout masks are drawn before the loop, one a sequence
+                cell.get_dropout_mask(x[:, 0])
+                cell.get_recurrent_dropout_mask(x[:, 0])
+        y, _, *last = self.rnn(x, initial_state=first, mask=mask, training=bool(training))
+        for cell in self.parts:
+            cell.reset_dropout_mask()
+            cell.reset_recurrent_dropout_mask()
+        return self._with_states(ops.cast(y, self.compute_dtype), self.rnn.cell.states(last))
 
     def _part_shape(self, batch, features):
         return (batch, features)
 
 
-def _beside(mask, x):
-    """A mask (B,) with as many axes as x."""
-    return ops.reshape(mask, (-1, *(1 for _ in x.shape[1:])))
+class _Chain(keras.layers.Layer):
+    """Cells one after another, for `keras.layers.RNN`: the last output, then all their states in one list.
+
+    A feature more than the first cell has says where a token begins anew (1), since RNN passes nothing else.
+    """
+
+    def __init__(self, cells):
+        super().__init__(dtype="float64" if cells[0].compute_dtype == "float64" else "float32")
+        self.cells = cells
+        self.output_size = cells[-1].output_size
+        self.built = True
+
+    @property
+    def state_size(self):
+        return [self.output_size, *(size for cell in self.cells for size in cell.state_size[1:])]
+
+    def states(self, parts):
+        """The cells' states, from the flat list without the output."""
+        parts = list(parts)
+        return [cell.from_flat([parts.pop(0) for _ in cell.state_size[1:]]) for cell in self.cells]
+
+    def call(self, inputs, states, training=False):
+        x, new = inputs[..., : self.cells[0].features], []
+        reset = inputs[..., -1] > 0 if inputs.shape[-1] > x.shape[-1] else None
+        for cell, state in zip(self.cells, self.states(states[1:]), strict=True):
+            noise = (None, None)
+            if training:
+                noise = cell.get_dropout_mask(x), cell.get_recurrent_dropout_mask(x)
+            x, state = cell.step(x, state, reset, noise)
+            new += cell.to_flat(state)
+        return x, [ops.cast(part, old.dtype) for part, old in zip([x, *new], states, strict=True)]
 
 
 def _sizes(heads, dims):

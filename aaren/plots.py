@@ -1,5 +1,6 @@
 """The colours of the book, and the picture of a model's dropout uncertainty."""
 
+import contextlib
 import operator
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -75,7 +76,8 @@ def plot_hist2d(
     samples = _count("samples", samples, 2)
     bins = _count("bins", bins, 1)
     batch_size = _count("batch_size", batch_size, 1)
-    outputs = _dropout_samples(model, series, samples, batch_size)
+    with _as_it_was(model):
+        outputs = _dropout_samples(model, series, samples, batch_size)
     axis = _output_index(axis, outputs.shape[-1])
     time = np.arange(len(series))
     if truth is None and series.shape[-1] == outputs.shape[-1]:
@@ -108,6 +110,20 @@ def plot_hist2d(
     if colorbar:
         ax.figure.colorbar(mesh, ax=ax, label="share of samples")
     return ax.figure, ax
+
+
+@contextlib.contextmanager
+def _as_it_was(model):
+    """Put back what a call with `training=True` changes beside the dropout's seeds: batch statistics, kept states."""
+    layers = model._flatten_layers() if hasattr(model, "_flatten_layers") else []
+    kept = [variable for layer in layers for variable in (getattr(layer, "states", None) or [])]
+    kept += [v for v in getattr(model, "non_trainable_variables", []) if "seed" not in v.path]
+    before = [(variable, variable.numpy().copy()) for variable in kept]
+    try:
+        yield
+    finally:
+        for variable, value in before:
+            variable.assign(value)
 
 
 def _dropout_samples(model, series, samples, batch_size):

@@ -11,7 +11,9 @@ import aaren
 import aaren.compare
 
 MODULES = [
-    aaren.scan,
+    aaren.ops.state,
+    aaren.ops.softmax,
+    aaren.ops.linear,
     aaren.layers.aaren,
     aaren.layers.linear,
     aaren.layers.block,

@@ -193,7 +193,7 @@ def test_gradients_equal_those_of_the_quadratic_form(time, masked):
         scores,
         values,
     )
-    for g, wanted in zip(got, oracle.gradients(scores, values, upstream, mask), strict=True):
+    for g, wanted in zip(got, oracle.gradients(scores, values, upstream, mask)[:2], strict=True):
         assert np.abs(g - wanted).max() <= 1e-5 * max(np.abs(wanted).max(), 1e-2)
 
 

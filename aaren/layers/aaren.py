@@ -115,7 +115,7 @@ class AarenCell(Cell):
         takes the place of all keys. Scores stand in exponents, so they are made in full precision.
         """
         exact = ops.cast(x, self.state_dtype)
-        scores = ops.matmul(exact, self.score_kernel())
+        scores = exact @ self.score_kernel()
         values = self.project(ops.cast(x, dtype), self.value_kernel, self.bias)
         return scores, values, self.log_decay(exact)
 
@@ -131,7 +131,7 @@ class AarenCell(Cell):
             return None
         logits = ops.cast(self.forget_bias, self.state_dtype)
         if self.forget == "gate":
-            logits = ops.matmul(x, ops.cast(self.forget_kernel, self.state_dtype)) + logits
+            logits = x @ ops.cast(self.forget_kernel, self.state_dtype) + logits
         return ops.log_sigmoid(logits)
 
     def token(self, tokens, state, reset=None):
@@ -194,7 +194,7 @@ class AarenCell(Cell):
     def flatten(self, state):
         if self.window is None:
             return list(state)
-        held = ops.any(state.scores != -float("inf"), axis=-1)  # NaN is held too
+        held = ops.any(ops.not_equal(state.scores, -float("inf")), axis=-1)  # NaN is held too
         first = ops.argmax(ops.cast(held, "int32"), axis=1)  # the oldest
         count = ops.where(ops.any(held, axis=1), self.window - first, ops.zeros_like(first))
         return [ops.cast(count, self.state_dtype)[:, None], *state]

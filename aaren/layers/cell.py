@@ -101,7 +101,7 @@ class Cell(keras.layers.Layer, DropoutRNNCell):
 
     def project(self, x, kernel, bias=None):
         """x W + b, the heads as an axis of their own: (..., F) -> (..., H, D)."""
-        y = ops.matmul(x, ops.cast(kernel, x.dtype))
+        y = x @ ops.cast(kernel, x.dtype)
         if bias is not None:
             y = y + ops.cast(bias, x.dtype)
         return ops.reshape(y, (*ops.shape(x)[:-1], self.heads, self.dim))
@@ -176,7 +176,7 @@ class Cell(keras.layers.Layer, DropoutRNNCell):
         return list(state)
 
     def unflatten(self, parts):
-        return type(self.empty(1))(*parts)
+        return self.as_state(parts)
 
     def call(
         self,
@@ -187,26 +187,35 @@ class Cell(keras.layers.Layer, DropoutRNNCell):
         noise = (None, None)
         if training:
             noise = self.get_dropout_mask(inputs), self.get_recurrent_dropout_mask(inputs)
-        shapes = self.flat_shapes(ops.shape(inputs)[0])
-        parts = [
-            ops.cast(ops.reshape(part, shape), self.state_dtype)
-            for part, shape in zip(states[1:], shapes, strict=True)
-        ]
-        y, state = self.step(inputs, self.unflatten(parts), noise=noise)
-        new = [y, *self.flatten(state)]
+        y, state = self.step(inputs, self.from_flat(states[1:]), noise=noise)
         return y, [
-            ops.cast(ops.reshape(part, ops.shape(old)), old.dtype)
-            for part, old in zip(new, states, strict=True)
+            ops.cast(part, old.dtype)
+            for part, old in zip([y, *self.to_flat(state)], states, strict=True)
+        ]
+
+    def from_flat(self, parts):
+        """Arrays (B, size) as a state."""
+        shapes = self.flat_shapes(ops.shape(parts[0])[0])
+        return self.unflatten(
+            [
+                ops.cast(ops.reshape(part, shape), self.state_dtype)
+                for part, shape in zip(parts, shapes, strict=True)
+            ]
+        )
+
+    def to_flat(self, state):
+        """A state as arrays (B, size)."""
+        parts = self.flatten(state)
+        batch = ops.shape(parts[0])[0]
+        return [
+            ops.reshape(part, (batch, size))
+            for part, size in zip(parts, self.state_size[1:], strict=True)
         ]
 
     def get_initial_state(self, batch_size: int | None = None) -> list[Tensor]:
         """The state that has seen nothing, flat: one (B, size) array a part, the output first."""
         y = ops.zeros((batch_size, self.output_size), self.state_dtype)
-        parts = [y, *self.flatten(self.empty(batch_size))]
-        return [
-            ops.reshape(part, (batch_size, size))
-            for part, size in zip(parts, self.state_size, strict=True)
-        ]
+        return [y, *self.to_flat(self.empty(batch_size))]
 
     def compute_output_shape(self, input_shape, *_, **__):
         batch = tuple(input_shape)[0]

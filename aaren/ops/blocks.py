@@ -18,6 +18,9 @@ Shapes: B batch, H heads, T time, N blocks, C steps in a block; time is the thir
 first axis may be 1: the same for the whole batch.
 """
 
+import operator
+
+import keras
 from keras import ops
 
 BLOCK = 16  # steps in a block: 8 to 16 was fastest on CPUs
@@ -34,7 +37,7 @@ def running_max(s, g, m0, level=0):
     if not _one_block(s):
         ends = running_max(m[..., -1], _totals(g), m0, level + 1)
         before = ops.concatenate([before, ends[:, :, :-1]], axis=2)
-    return flat(ops.maximum(m, before[..., None] + _since_start(g)))[:, :, :length]
+    return flat(larger(m, before[..., None] + _since_start(g)))[:, :, :length]
 
 
 def running_sums(s, m, g, xs, m0, y0s, level=0):
@@ -43,7 +46,7 @@ def running_sums(s, m, g, xs, m0, y0s, level=0):
     s, m = blocked(s, level, repeat_last=True), blocked(m, level, repeat_last=True)
     g = None if g is None else blocked(g, level)
     weights = _weights(s, m, g)
-    ys = [ops.matmul(weights, blocked(x, level)) for x in xs]
+    ys = [weights @ blocked(x, level) for x in xs]
     starts, before = m0[:, :, None], [y0[:, :, None] for y0 in y0s]
     if not _one_block(s):
         ends = m[..., -1]
@@ -67,11 +70,11 @@ def running_sums_transposed(s, m, g, ys, m0, level=0):
     g = None if g is None else blocked(g, level)
     ys = [blocked(y, level) for y in ys]
     weights = ops.swapaxes(_weights(s, m, g), -1, -2)
-    xs = [ops.matmul(weights, y) for y in ys]
+    xs = [weights @ y for y in ys]
     ends = m[..., -1]
     starts = ops.concatenate([m0[:, :, None], ends[:, :, :-1]], axis=2)
     from_start = ops.exp(seen(starts)[..., None] - unit(m) + _since_start(g))[..., None, :]
-    totals = [ops.matmul(from_start, y)[..., 0, :] for y in ys]
+    totals = [(from_start @ y)[..., 0, :] for y in ys]
     if not _one_block(s):
         # the state before block n is that after block n - 1: decays move one place on
         decays = None if g is None else ops.pad(_totals(g)[:, :, :-1], ((0, 0), (0, 0), (1, 0)))
@@ -86,7 +89,7 @@ def sums_from(x, level=0):
     """Σ_{l≥k} x_l for x (B, H, T): sums over blocks, which round less than one long sum."""
     length = ops.shape(x)[2]
     x = blocked(x, level, fill=True)
-    y = ops.flip(ops.cumsum(ops.flip(x, -1), -1), -1)
+    y = ops.flip(running_total(ops.flip(x, -1)), -1)
     if not _one_block(x):
         later = sums_from(y[..., 0], level + 1)[:, :, 1:]
         y = y + ops.pad(later, ((0, 0), (0, 0), (0, 1)))[..., None]
@@ -107,6 +110,25 @@ def counted_first(mask):
     return order, ops.cumsum(counts, axis=1) - 1
 
 
+# -- what Keras rounds to float32 on JAX and PyTorch, kept in float64 -------------------------------------
+
+
+def result_type(*dtypes):
+    """The type to compute in: float64 if one of them is, else float32, since half precision is too coarse to sum in."""
+    return "float64" if "float64" in map(keras.backend.standardize_dtype, dtypes) else "float32"
+
+
+def larger(a, b):
+    return ops.where(a > b, a, b) if result_type(a.dtype) == "float64" else ops.maximum(a, b)
+
+
+def running_total(x, axis=-1):
+    """Σ_{j≤k} x_j along an axis."""
+    if keras.backend.backend() != "tensorflow" and result_type(x.dtype) == "float64":
+        return ops.associative_scan(operator.add, x, axis=axis)
+    return ops.cumsum(x, axis)
+
+
 # -- where nothing, or something that is not a number, was seen ------------------------------------------
 
 
@@ -117,12 +139,12 @@ def poison(dtype):
 
 def seen(s):
     """Scores as what is weighed: a poisoned one weighs nothing, so that no sum meets it."""
-    return ops.where(s == float("inf"), -float("inf"), s)
+    return ops.where(ops.equal(s, float("inf")), -float("inf"), s)
 
 
 def unit(m):
     """Maxima as what weights are measured in: 0 for the -inf of an empty prefix, since -inf - (-inf) is NaN."""
-    return ops.where(m == -float("inf"), ops.zeros_like(m), m)
+    return ops.where(ops.equal(m, -float("inf")), ops.zeros_like(m), m)
 
 
 # -- inside a block ------------------------------------------------------------------------------------
@@ -143,7 +165,7 @@ def _between(s, g):
     if g is None:
         return ops.where(lower, ops.zeros((), s.dtype), -float("inf"))
     coarse, fine, resets = _parts(g)
-    coarse, fine, resets = (ops.cumsum(part, -1) for part in (coarse, fine, resets))
+    coarse, fine, resets = (running_total(part) for part in (coarse, fine, resets))
     differences = _row_minus_column(coarse) + _row_minus_column(fine)
     kept = ops.logical_and(lower, resets[..., :, None] == resets[..., None, :])
     return ops.where(kept, differences, -float("inf"))
@@ -151,7 +173,7 @@ def _between(s, g):
 
 def _parts(g):
     """Decays as multiples of 1/16, the rests, and 1 where there is a reset."""
-    reset = g == -float("inf")
+    reset = ops.equal(g, -float("inf"))
     finite = ops.where(reset, ops.zeros_like(g), g)
     coarse = ops.stop_gradient(ops.round(finite * GRID) / GRID)
     return coarse, finite - coarse, ops.cast(reset, g.dtype)
@@ -163,14 +185,14 @@ def _row_minus_column(x):
 
 def _since_start(g):
     """Σ of the block's decays up to k, k included: what it has forgotten of all before it."""
-    return 0.0 if g is None else ops.cumsum(g, -1)
+    return 0.0 if g is None else running_total(g)
 
 
 def _to_end(g):
     """Σ of the block's decays after i: what is forgotten of token i by its end."""
     if g is None:
         return 0.0
-    after = ops.flip(ops.cumsum(ops.flip(g[..., 1:], -1), -1), -1)
+    after = ops.flip(running_total(ops.flip(g[..., 1:], -1)), -1)
     return ops.pad(after, [(0, 0)] * (len(g.shape) - 1) + [(0, 1)])
 
 

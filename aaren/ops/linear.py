@@ -12,7 +12,7 @@ from typing import NamedTuple
 from keras import ops
 
 from aaren._types import Tensor
-from aaren.ops.blocks import counted_first
+from aaren.ops.blocks import counted_first, running_total
 from aaren.ops.state import nonzero
 
 BLOCK = 32  # steps whose pairs are computed as one matrix
@@ -27,7 +27,7 @@ class LinearState(NamedTuple):
 
 def feature_map(x: Tensor) -> Tensor:
     """φ(x) = elu(x) + 1: positive, so that attention weights are. Below 0 it is e^x, down to the smallest float."""
-    return ops.where(x > 0, x + 1, ops.exp(ops.minimum(x, 0)))
+    return ops.where(x > 0, x + 1, ops.exp(ops.where(x > 0, ops.zeros_like(x), x)))
 
 
 def linear_attention(
@@ -84,7 +84,7 @@ def linear_last(queries, keys, values, state, *, mask=None):
 
 def read(q, state):
     """φ(q)·S / φ(q)·z for one query a head, (B, H, D)."""
-    numerator = ops.matmul(q[..., None, :], state.matrix)[..., 0, :]
+    numerator = (q[..., None, :] @ state.matrix)[..., 0, :]
     return numerator / nonzero(ops.sum(q * state.normaliser, axis=-1, keepdims=True))
 
 
@@ -94,9 +94,9 @@ def _counted(x, mask):
 
 def _whole(q, k, v, state):
     """Every query reads the same two sums."""
-    S = state.matrix + ops.matmul(ops.swapaxes(k, -1, -2), v)
+    S = state.matrix + ops.swapaxes(k, -1, -2) @ v
     z = state.normaliser + ops.sum(k, axis=2)
-    return ops.matmul(q, S) / nonzero(ops.matmul(q, z[..., None])), LinearState(S, z)
+    return q @ S / nonzero(q @ z[..., None]), LinearState(S, z)
 
 
 def _prefixes(q, k, v, state):
@@ -108,15 +108,15 @@ def _prefixes(q, k, v, state):
     blocks = (batch, heads, padded // BLOCK, BLOCK, dim)
     q, k, v = (ops.reshape(part, blocks) for part in (q, k, v))
 
-    inside = ops.tril(ops.matmul(q, ops.swapaxes(k, -1, -2)))
-    S = _running_total(state.matrix, ops.matmul(ops.swapaxes(k, -1, -2), v))
+    inside = ops.tril(q @ ops.swapaxes(k, -1, -2))
+    S = _running_total(state.matrix, ops.swapaxes(k, -1, -2) @ v)
     z = _running_total(state.normaliser, ops.sum(k, axis=3))
-    o = ops.matmul(inside, v) + ops.matmul(q, S[:, :, :-1])
-    weight = ops.sum(inside, axis=-1, keepdims=True) + ops.matmul(q, z[:, :, :-1, :, None])
+    o = inside @ v + q @ S[:, :, :-1]
+    weight = ops.sum(inside, axis=-1, keepdims=True) + q @ z[:, :, :-1, :, None]
     o = ops.reshape(o / nonzero(weight), (batch, heads, padded, dim))
     return o[:, :, :length], LinearState(S[:, :, -1], z[:, :, -1])
 
 
 def _running_total(first, parts):
     """first, first + parts_1, first + parts_1 + parts_2, ... along the third axis."""
-    return ops.cumsum(ops.concatenate([first[:, :, None], parts], axis=2), axis=2)
+    return running_total(ops.concatenate([first[:, :, None], parts], axis=2), axis=2)

@@ -36,7 +36,6 @@ from aaren.ops.state import (
     empty_window,
     merged,
     nonzero,
-    state_dtype,
     summed,
 )
 
@@ -167,7 +166,7 @@ class _Attention(keras.Operation):
         self.window = window
 
     def state_spec(self, scores, values):
-        dtype = state_dtype(keras.backend.result_type(scores.dtype, values.dtype))
+        dtype = blocks.result_type(scores.dtype, values.dtype)
         batch, _, heads, dim = values.shape
         if self.window is not None:
             shapes = (batch, self.window, heads), (batch, self.window, heads, dim)
@@ -247,7 +246,7 @@ class _Tokens(NamedTuple):
 
 def _tokens(scores, values, mask, state, log_decay, reset):
     dtypes = [x.dtype for x in (scores, values, *(state or ()))]
-    dtype = state_dtype(keras.backend.result_type(*dtypes))
+    dtype = blocks.result_type(*dtypes)
     scores = ops.transpose(ops.cast(scores, dtype), (0, 2, 1))
     values = ops.cast(values, dtype)
     g = None if log_decay is None else ops.cast(log_decay, dtype)
@@ -401,7 +400,7 @@ def _after(g):
 
 def _less(scores, forgotten):
     """s + Σ g, and -inf where a reset follows, whatever s is."""
-    gone = forgotten == -float("inf")
+    gone = ops.equal(forgotten, -float("inf"))
     kept = scores + ops.where(gone, ops.zeros_like(forgotten), forgotten)
     return ops.where(gone, -float("inf"), kept)
 
@@ -439,7 +438,7 @@ def _forward(s, v, m0, u0, w0, g=None):
     m = ops.where(m > nan / 2, float("inf"), m)
     m0, u0, w0 = _without_spoiled(spoiled, m0, u0, w0)
     u, w = blocks.running_sums(s, m, g, [ops.ones_like(s)[..., None], v], m0, [u0[..., None], w0])
-    u = ops.where(m == float("inf"), float("nan"), u[..., 0])
+    u = ops.where(ops.equal(m, float("inf")), float("nan"), u[..., 0])
     return w / nonzero(u)[..., None], u, m
 
 

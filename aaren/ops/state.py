@@ -13,7 +13,7 @@ from keras import ops
 
 from aaren import _checks
 from aaren._types import Tensor
-from aaren.ops.blocks import unit
+from aaren.ops.blocks import larger, result_type, unit
 
 
 class State(NamedTuple):
@@ -103,7 +103,7 @@ def empty_state(batch: int, heads: int, dim: int, dtype: str | None = None) -> S
     """
     _checks.positive_int(heads, "heads")
     _checks.positive_int(dim, "dim")
-    dtype = dtype or state_dtype(keras.config.floatx())
+    dtype = dtype or result_type(keras.config.floatx())
     return State(
         ops.full((batch, heads), -float("inf"), dtype),
         ops.zeros((batch, heads), dtype),
@@ -160,13 +160,13 @@ def merged(left, right, decay=None):
     left, right = cleaned(left), cleaned(right)
     if decay is not None:
         decay = ops.cast(decay, left.maximum.dtype)
-        gone = decay == -float("inf")  # all of it, NaN too
+        gone = ops.equal(decay, -float("inf"))  # all of it, NaN too
         left = State(
             ops.where(gone, -float("inf"), left.maximum + ops.where(gone, ops.zeros_like(decay), decay)),
             ops.where(gone, ops.zeros_like(left.denominator), left.denominator),
             ops.where(gone[..., None], ops.zeros_like(left.numerator), left.numerator),
         )
-    maximum = ops.maximum(left.maximum, right.maximum)
+    maximum = larger(left.maximum, right.maximum)
     keep, add = (ops.exp(state.maximum - unit(maximum)) for state in (left, right))
     return State(
         maximum,
@@ -185,7 +185,7 @@ def with_token(state, score, value, decay=None):
         scores, values = state
         if decay is not None:
             decay = decay[:, None]
-            gone = decay == -float("inf")
+            gone = ops.equal(decay, -float("inf"))
             scores = ops.where(gone, -float("inf"), scores + ops.where(gone, 0.0, decay))
         return WindowState(
             ops.concatenate([scores[:, 1:], score[:, None]], axis=1),
@@ -217,7 +217,7 @@ def _compensated(state, token, decay):
 def _times(total, rest, factor):
     """(total + rest)·factor as a pair. Both products are rounded alike where the factor is 1, which is nearly always."""
     product = total * factor
-    return product, ops.where(factor == 1, rest, rest * factor + _product_error(total, factor, product))
+    return product, ops.where(ops.equal(factor, 1), rest, rest * factor + _product_error(total, factor, product))
 
 
 def _product_error(a, b, product):
@@ -250,7 +250,7 @@ def summed(scores, values, first=None):
     bad = ops.all(ops.isfinite(values), axis=-1)
     bad = ops.logical_not(ops.transpose(bad, (0, 2, 1)))
     bad = ops.logical_or(bad, ops.logical_not(scores < float("inf")))
-    counts = scores != -float("inf")
+    counts = ops.not_equal(scores, -float("inf"))
     spoiled = ops.any(ops.logical_and(bad, counts), axis=-1)
     scores = ops.where(ops.logical_and(counts, ops.logical_not(bad)), scores, -float("inf"))
     values = ops.where(ops.transpose(bad, (0, 2, 1))[..., None], ops.zeros_like(values), values)
@@ -279,7 +279,3 @@ def cleaned(state):
     empty = ops.equal(state.denominator, 0)
     return State(ops.where(empty, -float("inf"), state.maximum), *state[1:])
 
-
-def state_dtype(dtype):
-    """Float32 for all but float64: half precision is too coarse to sum in."""
-    return "float64" if dtype == "float64" else "float32"
