@@ -16,7 +16,9 @@ def positive_int(value, name, at_least=1):
     except TypeError:
         number = at_least - 1
     if isinstance(value, bool) or number < at_least:
-        raise ValueError(f"`{name}` must be an integer of at least {at_least}; got {name}={value!r}.")
+        raise ValueError(
+            f"`{name}` must be an integer of at least {at_least}; got {name}={value!r}."
+        )
     return number
 
 
@@ -66,7 +68,9 @@ def tensor(value, name):
     try:
         if not hasattr(value, "dtype"):
             return keras.ops.convert_to_tensor(value)
-        return keras.ops.convert_to_tensor(value, dtype=keras.backend.standardize_dtype(value.dtype))
+        return keras.ops.convert_to_tensor(
+            value, dtype=keras.backend.standardize_dtype(value.dtype)
+        )
     except (ValueError, TypeError) as error:
         raise ValueError(
             f"`{name}` must be an array of numbers; got {type(value).__name__}: {error}"

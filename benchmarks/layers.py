@@ -21,8 +21,9 @@ def blocked():
 class ByAssociativeScan(aaren.layers.Aaren):
     """Aaren with Keras's associative scan in the place of its own."""
 
-    def sequence(self, x, mask, state):
-        return associative_scan(*self.scores_and_values(x)), None
+    def _run(self, x, state, mask, reset, training):
+        scores, values, _ = self.cell.weigh(x, self.compute_dtype)
+        return self.cell.combine(associative_scan(scores, values), self.compute_dtype), None
 
 
 def associative_scan(scores, values):

@@ -56,7 +56,7 @@ def device():
 def code():
     """A digest of the sources that are timed and of those that time them."""
     package, digest = ROOT / "aaren", hashlib.sha256()
-    sources = [package / "scan.py", package / "_autodiff.py", *sorted(package.glob("layers/*.py"))]
+    sources = [*sorted(package.glob("ops/*.py")), *sorted(package.glob("layers/*.py"))]
     for path in [*sources, *sorted((ROOT / "benchmarks").glob("*.py"))]:
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]

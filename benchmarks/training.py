@@ -36,9 +36,9 @@ def memory(name, lengths):
 class ProjectionsOnly(aaren.layers.Aaren):
     """Aaren with its scan removed: scores, values and the mean over heads are left."""
 
-    def sequence(self, x, mask, state):
-        scores, values = self.scores_and_values(x)
-        return values * scores[..., None], None
+    def _run(self, x, state, mask, reset, training):
+        scores, values, _ = self.cell.weigh(x, self.compute_dtype)
+        return self.cell.combine(values * scores[..., None], self.compute_dtype), None
 
 
 def projections(length, rounds):

@@ -1,7 +1,6 @@
 """Aaren: softmax attention with a learned query, as a layer over sequences and as an RNN cell."""
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -9,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from aaren import _checks
-from aaren._types import Activation, Setting, Shape, Tensor
+from aaren._types import Activation, Setting, Shape
 from aaren.layers.cell import Cell
 from aaren.layers.layer import SequenceLayer, _of_cell
 from aaren.ops.softmax import LastState, PrefixAttention
@@ -87,9 +86,7 @@ class AarenCell(Cell):
     def build(self, input_shape: Shape) -> None:
         self.features = self.features_in(input_shape)
         normal = keras.initializers.RandomNormal(stddev=1.0)
-        self.query = self.add_weight(
-            name="query", shape=(self.heads, self.dim), initializer=normal
-        )
+        self.query = self.add_weight(name="query", shape=(self.heads, self.dim), initializer=normal)
         self.key_kernel = self.add_kernel("key_kernel")
         self.value_kernel = self.add_kernel("value_kernel")
         self.bias = self.add_bias()

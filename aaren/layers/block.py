@@ -171,7 +171,7 @@ class AarenBlock(keras.layers.Layer):
         o, new_state = self.attention.step(self.attention_norm(x_t), state, reset)
         return self._after_attention(x_t, o, training=False), new_state
 
-    def get_initial_state(self, batch_size: int) -> State | WindowState:
+    def get_initial_state(self, batch_size: int) -> Any:
         """The state that has seen nothing. The block must have been built."""
         if not self.built:
             raise ValueError(

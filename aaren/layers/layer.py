@@ -197,9 +197,7 @@ class SequenceLayer(keras.layers.Layer):
 
     def compute_mask(self, inputs, mask=None):
         mask = mask if self.return_sequences else None
-        return (
-            [mask, *(None for _ in self.cell.state_shapes(1))] if self.return_state else mask
-        )
+        return [mask, *(None for _ in self.cell.state_shapes(1))] if self.return_state else mask
 
     def compute_output_shape(self, input_shape, *_, **__):
         batch, time = tuple(input_shape)[:2]

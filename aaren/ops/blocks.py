@@ -18,8 +18,6 @@ Shapes: B batch, H heads, T time, N blocks, C steps in a block; time is the thir
 first axis may be 1: the same for the whole batch.
 """
 
-import operator
-
 import keras
 from keras import ops
 
@@ -124,9 +122,11 @@ def larger(a, b):
 
 def running_total(x, axis=-1):
     """Σ_{j≤k} x_j along an axis."""
-    if keras.backend.backend() != "tensorflow" and result_type(x.dtype) == "float64":
-        return ops.associative_scan(operator.add, x, axis=axis)
-    return ops.cumsum(x, axis)
+    if result_type(x.dtype) != "float64":
+        return ops.cumsum(x, axis)
+    if keras.backend.backend() == "torch":
+        return x.cumsum(axis)
+    return ops.cumsum(x, axis, dtype="float64")
 
 
 # -- where nothing, or something that is not a number, was seen ------------------------------------------

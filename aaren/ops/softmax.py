@@ -122,9 +122,7 @@ def prefix_attention(
 
     Source: Feng et al. 2024, §3.2 (many-to-many attention by prefix scan).
     """
-    inputs = _checks.attention_inputs(
-        scores, values, mask, initial_state, log_decay, reset, window
-    )
+    inputs = _checks.attention_inputs(scores, values, mask, initial_state, log_decay, reset, window)
     return PrefixAttention(return_state, window)(*inputs)
 
 
@@ -152,9 +150,7 @@ def last_state(
 
     Source: Feng et al. 2024, §3.1 (many-to-one attention).
     """
-    inputs = _checks.attention_inputs(
-        scores, values, mask, initial_state, log_decay, reset, window
-    )
+    inputs = _checks.attention_inputs(scores, values, mask, initial_state, log_decay, reset, window)
     return LastState(window)(*inputs)
 
 
@@ -202,7 +198,9 @@ class PrefixAttention(_Attention):
             return outputs
         return outputs, _last(tokens, state, self.window)
 
-    def compute_output_spec(self, scores, values, mask=None, state=None, log_decay=None, reset=None):
+    def compute_output_spec(
+        self, scores, values, mask=None, state=None, log_decay=None, reset=None
+    ):
         spec = self.state_spec(scores, values)
         floating = keras.backend.is_float_dtype(values.dtype)
         outputs = keras.KerasTensor(values.shape, values.dtype if floating else spec[0].dtype)
@@ -389,7 +387,9 @@ def _last(tokens, state, window):
         return WindowState(scores[:, -window:], tokens.values[:, -window:])
     first = _first(scores, tokens.values, state)
     if g is not None:
-        first = merged(first, State(*map(ops.zeros_like, first)), ops.sum(g, -1) + ops.zeros_like(first[0]))
+        first = merged(
+            first, State(*map(ops.zeros_like, first)), ops.sum(g, -1) + ops.zeros_like(first[0])
+        )
     return summed(scores, tokens.values, first)
 
 

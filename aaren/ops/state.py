@@ -162,7 +162,9 @@ def merged(left, right, decay=None):
         decay = ops.cast(decay, left.maximum.dtype)
         gone = ops.equal(decay, -float("inf"))  # all of it, NaN too
         left = State(
-            ops.where(gone, -float("inf"), left.maximum + ops.where(gone, ops.zeros_like(decay), decay)),
+            ops.where(
+                gone, -float("inf"), left.maximum + ops.where(gone, ops.zeros_like(decay), decay)
+            ),
             ops.where(gone, ops.zeros_like(left.denominator), left.denominator),
             ops.where(gone[..., None], ops.zeros_like(left.numerator), left.numerator),
         )
@@ -217,7 +219,9 @@ def _compensated(state, token, decay):
 def _times(total, rest, factor):
     """(total + rest)·factor as a pair. Both products are rounded alike where the factor is 1, which is nearly always."""
     product = total * factor
-    return product, ops.where(ops.equal(factor, 1), rest, rest * factor + _product_error(total, factor, product))
+    return product, ops.where(
+        ops.equal(factor, 1), rest, rest * factor + _product_error(total, factor, product)
+    )
 
 
 def _product_error(a, b, product):
@@ -254,7 +258,9 @@ def summed(scores, values, first=None):
     spoiled = ops.any(ops.logical_and(bad, counts), axis=-1)
     scores = ops.where(ops.logical_and(counts, ops.logical_not(bad)), scores, -float("inf"))
     values = ops.where(ops.transpose(bad, (0, 2, 1))[..., None], ops.zeros_like(values), values)
-    every = scores if first is None else ops.concatenate([first.maximum[..., None], scores], axis=-1)
+    every = (
+        scores if first is None else ops.concatenate([first.maximum[..., None], scores], axis=-1)
+    )
     maximum = ops.max(every, axis=-1)
     p = ops.exp(scores - unit(maximum)[..., None])
     u = ops.sum(p, axis=-1)
@@ -278,4 +284,3 @@ def cleaned(state):
     """
     empty = ops.equal(state.denominator, 0)
     return State(ops.where(empty, -float("inf"), state.maximum), *state[1:])
-
