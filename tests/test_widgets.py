@@ -24,7 +24,7 @@ import pytest
 from PIL import Image
 
 from aaren._book import explore as widgets
-from aaren.widgets import explore
+from aaren.widgets import explore, interact
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 TEMPERATURES, SCORES = [0.25, 0.5, 1, 2], ["near", "far", "flat"]
@@ -383,10 +383,16 @@ def test_a_missing_library_is_named_with_its_extra(monkeypatch, module):
         explore(blank, k=[1, 2])
 
 
-def test_without_ipywidgets_the_rest_is_there(shown, monkeypatch, kernel):
+def test_a_kernel_changes_nothing_and_ipywidgets_are_not_asked_for(shown, monkeypatch, kernel):
     monkeypatch.setitem(sys.modules, "ipywidgets", None)
     explore(blank, k=[1, 2])
     assert set(shown[0]) == {"text/plain", "image/png", "text/html"}
+
+
+def test_interact_without_ipywidgets_shows_the_picture(shown, monkeypatch, kernel):
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    interact(steps, step=range(3))
+    assert set(shown[0]) == {"text/plain", "image/png"}
 
 
 @pytest.mark.parametrize("value, live", [("1", False), ("0", True), ("", True)])
@@ -394,8 +400,20 @@ def test_notebooks_that_are_run_to_be_stored_hold_no_ipywidgets(
     shown, monkeypatch, kernel, value, live
 ):
     monkeypatch.setenv("AAREN_STATIC", value)
-    explore(blank, k=[1, 2])
+    interact(blank, k=[1, 2])
     assert (VIEW in shown[0]) is live
+
+
+def test_interact_draws_one_frame_and_takes_many_values(shown, kernel):
+    calls = []
+
+    def draw(k=7):
+        calls.append(k)
+        return blank()
+
+    interact(draw, k=range(1000))
+    assert calls == [7]
+    assert shown[0]["text/plain"] == "interact(draw, k=range(0, 1000))"
 
 
 def test_in_a_terminal_it_prints_a_line(capsys):
@@ -425,12 +443,12 @@ def kernel(monkeypatch):
 
 @pytest.fixture
 def live(kernel, shown, monkeypatch):
-    """The ipywidgets that `explore` makes, its picture last."""
+    """The ipywidgets that `interact` makes, its picture last."""
 
-    def make(draw, *start, **controls):
+    def make(draw, **controls):
         made, original = [], widgets._live
         monkeypatch.setattr(widgets, "_live", lambda *a: made.append(original(*a)) or made[-1])
-        explore(draw, *start, **controls)
+        interact(draw, **controls)
         (box,) = made
         assert shown[-1][VIEW] == {
             "version_major": 2,
@@ -467,7 +485,8 @@ def test_live_controls_draw_again(live):
 def test_live_picture_equals_the_one_on_the_page(live, shown):
     slider, _, picture = live(weights, temperature=TEMPERATURES, scores=SCORES)
     slider.index = 3
-    pictures = data_of(shown[0]["text/html"], "pictures")
+    explore(weights, temperature=TEMPERATURES, scores=SCORES)
+    pictures = data_of(shown[1]["text/html"], "pictures")
     assert pictures["files"][pictures["order"][3 * 3]] in picture.value
 
 
@@ -482,8 +501,12 @@ def test_live_steps_play(live):
     assert play.value == 1
 
 
-def test_live_controls_begin_at_the_start(live):
-    row, choice, picture = live(rounds, {"turn": 4, "kind": "b"}, turn=range(2, 8), kind=["a", "b"])
+def test_live_controls_begin_at_the_defaults(live):
+    def draw(turn=4, kind="b"):
+        """Turn {turn} of {kind}."""
+        return rounds(turn, kind)
+
+    row, choice, picture = live(draw, turn=range(2, 8), kind=["a", "b"])
     slider, play = row.children
     assert (slider.value, play.value, choice.value) == (4, 2, "b")
     assert 'alt="Turn 4 of b."' in picture.value
@@ -509,7 +532,7 @@ def test_live_errors_are_shown_and_pass(live):
     assert 'alt="at 3"' in picture.value
 
 
-def test_in_a_real_kernel_one_output_appears_and_its_controls_work(monkeypatch):
+def test_in_a_real_kernel_explore_shows_its_page_and_interact_its_controls(monkeypatch):
     monkeypatch.delenv("AAREN_STATIC", raising=False)
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     source = Path(__file__).read_text(encoding="utf-8")
@@ -524,6 +547,7 @@ widgets.__spec__.loader.exec_module(widgets)
 made, live = [], widgets._live
 widgets._live = lambda *a: made.append(live(*a)) or made[0]
 widgets.explore(weights, temperature={TEMPERATURES}, scores={SCORES})
+widgets.interact(weights, temperature={TEMPERATURES}, scores={SCORES})
 """
     move = """
 slider, choice, picture = made[0].children
@@ -533,9 +557,10 @@ print("temperature 2" in picture.value, plt.get_fignums())
     cells = [setup, imports + draw, call, move]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
     nbclient.NotebookClient(notebook, kernel_name="python3", timeout=60).execute()
-    (output,), moved = (cell.outputs for cell in notebook.cells[2:])
-    assert output.output_type == "display_data"
-    assert set(output.data) == {"text/plain", "image/png", "text/html", VIEW}
+    (output, asked), moved = (cell.outputs for cell in notebook.cells[2:])
+    assert output.output_type == asked.output_type == "display_data"
+    assert set(output.data) == {"text/plain", "image/png", "text/html"}
+    assert set(asked.data) == {"text/plain", "image/png", VIEW}
     assert moved[0].text == "True []\n"
     here = []
     with pytest.MonkeyPatch.context() as patch:
@@ -791,5 +816,26 @@ def test_scripts_run_a_second_time_change_nothing(visit, book):
 def test_where_scripts_are_cut_out_no_dead_control_is_left(visit, book):
     page = visit(java_script_enabled=False)
     assert page.locator("input, select, button").count() == 0
+    wake = page.get_by_text("trust this notebook")
+    assert wake.count() == len(book.frames) and wake.first.is_visible()
+    assert visit().get_by_text("trust this notebook").count() == 0  # scripts take the line away
     image = page.get_by_role("img", name=expected(book, 0)[1])
     assert image.is_visible() and image.bounding_box()["height"] == book.frames[0][0].height
+
+
+def mean_colour(page, number):
+    """What the screen shows of a widget's picture: the mean of its pixels, 0 black, 255 white."""
+    image = page.locator(".aaren-explore img").nth(number)
+    image.scroll_into_view_if_needed()
+    return np.asarray(Image.open(io.BytesIO(image.screenshot())).convert("L")).mean()
+
+
+def test_figures_turn_dark_with_the_page_and_light_again(visit):
+    page = visit()
+    assert mean_colour(page, 1) > 200
+    page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    page.wait_for_selector(".aaren-explore.aaren-dark")
+    assert 18 <= mean_colour(page, 1) < 60  # no white card, and not blacker than the page, #121212
+    page.evaluate("document.documentElement.dataset.theme = 'light'")
+    page.wait_for_selector(".aaren-explore:not(.aaren-dark)")
+    assert mean_colour(page, 1) > 200

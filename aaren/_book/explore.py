@@ -1,4 +1,4 @@
-"""Figures with controls that live with a kernel, on a static page, and as one picture."""
+"""Figures with controls: drawn ahead for every front end, or on demand by a kernel."""
 
 import base64
 import functools
@@ -30,15 +30,9 @@ def explore(
     """Show the figure that `draw` makes, with a control for each of its arguments.
 
     Every combination of values is drawn ahead, so keep `draw` quick and its figures small, and let
-    it depend on its arguments alone: seed whatever is random. One output holds four forms, and
-    each front end shows the best that it can:
-
-    * with a kernel, ipywidgets that call `draw` again when a control moves;
-    * on a static page, the same controls in HTML over those frames, with no kernel or network;
-    * where neither can run, one frame as a picture; in a terminal, a line of text.
-
-    A stored ipywidget is dead once its kernel is gone, and hides the forms that are not. So set the
-    environment variable AAREN_STATIC=1 where notebooks are run to be stored or published.
+    it depend on its arguments alone: seed whatever is random. Wherever scripts run, with a kernel or
+    without, the output shows controls in HTML over those frames; where none run, one frame as a
+    picture, with a line that says how to wake the controls; in a terminal, a line of text.
 
     Args:
         draw: a function of the controls that returns a matplotlib figure, or the pair
@@ -68,20 +62,57 @@ def explore(
     """
     checked = [_control(name, values) for name, values in controls.items()]
     _check_draw(draw, checked)
+    _check_count(checked)
     checked = _started(_at_defaults(draw, checked), start)
     frame = functools.partial(_frame, draw, _describer(draw, checked))
-    names, started = [c.name for c in checked], time.perf_counter()
+    names = [c.name for c in checked]
     combinations = itertools.product(*(c.values for c in checked))
     frames = [frame(dict(zip(names, values, strict=True))) for values in combinations]
-    seconds = (time.perf_counter() - started) / len(frames)
     given = [repr(start)] * bool(start) + [f"{c.name}={c.values!r}" for c in checked]
     shown = frames[_place(checked)]
+    _display(
+        {
+            "text/plain": f"explore({', '.join([_name(draw), *given])})",
+            "image/png": shown.png,
+            "text/html": _page(checked, frames, shown),
+        }
+    )
+
+
+def interact(draw: Callable[..., Any], /, **controls: Sequence[float] | Sequence[str]) -> None:
+    """Like `explore`, for what frames cannot hold: a kernel draws each picture when it is asked for.
+
+    So the values may be as many and `draw` as slow as you please. The controls are ipywidgets, which
+    are dead once their kernel is gone; what stays is the first picture. Set the environment variable
+    AAREN_STATIC=1 where notebooks are run to be stored: then the picture stands alone.
+
+    Args:
+        draw, **controls: as for `explore`, without its limits on the number and the size of frames.
+
+    Raises:
+        As `explore`.
+
+    Example:
+        >>> def wave(frequency):
+        ...     '''A sine wave of frequency {frequency}.'''
+        ...     time = np.linspace(0, 1, 500)
+        ...     figure, axes = plt.subplots(figsize=(6.4, 2))
+        ...     axes.plot(time, np.sin(2 * np.pi * frequency * time))
+        ...     return figure
+        >>> interact(wave, frequency=[k / 10 for k in range(500)])
+    """
+    checked = [_control(name, values) for name, values in controls.items()]
+    _check_draw(draw, checked)
+    checked = _at_defaults(draw, checked)
+    frame = functools.partial(_frame, draw, _describer(draw, checked))
+    began = time.perf_counter()
+    shown = frame({c.name: c.values[c.start] for c in checked})
+    live = _live(checked, frame, shown, time.perf_counter() - began)
+    given = [f"{c.name}={c.values!r}" for c in checked]
     bundle = {
-        "text/plain": f"explore({', '.join([_name(draw), *given])})",
+        "text/plain": f"interact({', '.join([_name(draw), *given])})",
         "image/png": shown.png,
-        "text/html": _page(checked, frames, shown),
     }
-    live = _live(checked, frame, shown, seconds)
     if live is not None:
         view = {"version_major": 2, "version_minor": 0, "model_id": live.model_id}
         bundle["application/vnd.jupyter.widget-view+json"] = view
@@ -209,6 +240,9 @@ def _check_draw(draw, controls):
             f"{name} must take the controls and need nothing else; got {', '.join(first)} for "
             f"{name}{inspect.signature(draw)}: {error}. Name the controls after its arguments."
         ) from None
+
+
+def _check_count(controls):
     count = math.prod(len(c.values) for c in controls)
     if count > MAX_FRAMES:
         sizes = " × ".join(f"{len(c.values)} {c.name}" for c in controls)
