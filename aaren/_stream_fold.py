@@ -44,7 +44,7 @@ def fold(model: Any) -> dict[str, Any]:
     """What `aaren.stream.save` writes of a model: its name, the size of a token, its layers."""
     layers, once = [], None  # `once`: the layer that gives one answer for the whole sequence
     for layer in _chain(model):
-        if not layer.built:
+        if not getattr(layer, "built", True):
             raise _refusal(layer, "it is not built: call the model on data once")
         docs = _describe(layer)
         if once and any(_has_memory(doc) for doc in docs):

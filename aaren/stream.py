@@ -61,6 +61,15 @@ def load(path: str | PathLike[str]) -> "Stream":
 
     Raises:
         ValueError: the file is damaged, foreign, or of a later version.
+
+    Example, with a file as small as can be:
+
+    >>> import aaren.stream, pathlib, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "model.json"
+    >>> layers = '[{"kind": "activation", "activation": "relu"}]'
+    >>> _ = path.write_text('{"format": "aaren.stream", "version": 1, "features": 2, "layers": %s}' % layers)
+    >>> aaren.stream.load(path).step([-1, 2]).tolist()
+    [0.0, 2.0]
     """
     try:
         return Stream(json.loads(Path(path).read_text(encoding="utf-8")))
@@ -82,6 +91,20 @@ class Stream:
         state: what each layer with a memory remembers, in order: a list of dicts of arrays, which may be kept,
             changed and set again. For a layer of Aaren or linear attention, what Keras's `step` gives for one
             sequence, a tuple of arrays, may be set too.
+
+    Raises:
+        ValueError: the document is not what the schema describes, or its arrays do not fit together.
+
+    Example, an exponential moving average written by hand: one head, equal scores, 10 % forgotten with each token.
+
+    >>> import numpy as np
+    >>> from aaren.stream import Stream, encode
+    >>> layer = {"kind": "aaren", "concat_heads": True, "activation": "linear"}
+    >>> layer |= {"scores": encode(np.zeros((1, 1))), "values": encode(np.ones((1, 1, 1)))}
+    >>> layer["forget"] = {"bias": encode(np.log([0.9 / 0.1]))}  # 0.9 = sigmoid(log(0.9 / 0.1))
+    >>> stream = Stream({"format": "aaren.stream", "version": 1, "features": 1, "layers": [layer]})
+    >>> [round(float(y[0]), 3) for y in stream.run([0, 1, 1])]  # 1 / 1.9, then 1.9 / 2.71
+    [0.0, 0.526, 0.701]
     """
 
     def __init__(self, document: dict[str, Any]) -> None:

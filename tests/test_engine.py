@@ -191,4 +191,4 @@ def test_errors_say_what_was_expected(options, message):
 
 
 def test_values_and_scores_must_pair():
-    assert "one entry a score, 3; got 2" in call(outputs([0, 0, 0], {}))[0]
+    assert "must have 3 entries, one a score; got 2" in call(outputs([0, 0, 0], {}))[0]

@@ -9,6 +9,7 @@ import pytest
 
 import aaren
 import aaren.compare
+import aaren.stream
 
 MODULES = [
     aaren.ops.state,
@@ -21,6 +22,7 @@ MODULES = [
     aaren.data,
     aaren.plots,
     aaren.compare,
+    aaren.stream,
 ]
 PUBLIC = [
     *(aaren.prefix_attention, aaren.merge, aaren.empty_state),
@@ -28,6 +30,7 @@ PUBLIC = [
     *(aaren.models.ScanRNNAttentionModel, aaren.models.AttentionRNN),
     *(aaren.data.generate_sin, aaren.data.load_ecg200),
     *(aaren.plots.plot_hist2d, aaren.widgets.explore, aaren.compare.compare),
+    *(aaren.stream.save, aaren.stream.load, aaren.stream.Stream),
 ]
 
 
