@@ -106,7 +106,7 @@ def check_installs(lines):
         print(f"{line.splitlines()[-1]}\n  moved nothing; added {sorted(set(after) - set(before))}")
     read = "from importlib.metadata import distribution as d; print(d('aaren').read_text('direct_url.json'))"
     installed = json.loads(out(PYTHON, "-c", read))
-    assert installed["vcs_info"]["commit_id"] == colab.commit(), installed
+    assert installed["vcs_info"]["commit_id"] in lines[-1], installed
 
 
 def main():
