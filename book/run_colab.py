@@ -3,7 +3,7 @@
 1. An environment with Colab's versions, in _build/colab-venv: Python 3.13 if there is one, else the Python at hand.
 2. The edition, made from this clone's last commit: its first cells install the package from there.
 3. Each kind of first cell, run in a kernel. pip must have moved nothing, and the package must be that commit's.
-4. A figure with controls, moved by ipywidgets.
+4. A figure that a kernel draws, moved by ipywidgets.
 5. Every notebook after its first cell, two at a time. An error in a cell is an error here.
 """
 
@@ -28,7 +28,7 @@ PYTHON = VENV / "bin" / "python"
 CONTROLS = '''
 import ipywidgets
 import matplotlib.pyplot as plt
-from aaren.widgets import explore
+from aaren.widgets import interact
 
 def draw(height, colour, step):
     """A bar."""
@@ -36,7 +36,7 @@ def draw(height, colour, step):
     axes.bar([step], [height], color=colour)
     return figure
 
-explore(draw, height=[1, 2], colour=["red", "blue"], step=range(3))
+interact(draw, height=[1, 2], colour=["red", "blue"], step=range(3))
 widgets = list(ipywidgets.Widget.widgets.values())
 (picture,) = [w for w in widgets if isinstance(w, ipywidgets.HTML)]
 controls = [w for w in widgets if isinstance(w, (ipywidgets.SelectionSlider, ipywidgets.Dropdown))]
