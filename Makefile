@@ -9,7 +9,7 @@ export IPYTHONDIR = $(CURDIR)/.ipython
 export AAREN_STATIC = 1
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help book test test-package test-book test-backends colab publish-colab test-colab lab bench linkcheck run run-all lint format dist lock clean
+.PHONY: help book slides test test-package test-book test-backends colab publish-colab test-colab lab bench linkcheck run run-all lint format dist lock clean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -59,6 +59,9 @@ run: $(READY) ## run one chapter in place: make run CHAPTER=chapters/02-one-soft
 
 run-all: $(READY) ## run every chapter in place
 	$(PYTHON_IN_VENV) -m book.run chapters/*.ipynb
+
+slides: $(READY) ## make the slides of two lectures: _build/slides
+	$(PYTHON_IN_VENV) -m book.slides
 
 lint: $(READY) ## check the style of the code, its types, and the workflows
 	$(PYTHON_IN_VENV) -m ruff check .
