@@ -278,8 +278,10 @@ class AttentionRNN(_Stack):
         if reset is not None:
             x = ops.concatenate([x, ops.cast(reset, x.dtype)[..., None]], axis=-1)
         states = self.get_initial_state(batch) if initial_state is None else initial_state
-        first = [ops.zeros((batch, self.parts[-1].output_size), self.rnn.compute_dtype)]
-        for cell, state in zip(self.parts, self._checked_states(states), strict=True):
+        states = self._checked_states(states)
+        before = self.parts[-1].combine(states[-1].output, self.rnn.compute_dtype)
+        first = [before]
+        for cell, state in zip(self.parts, states, strict=True):
             first += cell.to_flat(state)
             if training:  # dropout masks are drawn before the loop, one a sequence
                 cell.get_dropout_mask(x[:, 0])
@@ -288,6 +290,9 @@ class AttentionRNN(_Stack):
         for cell in self.parts:
             cell.reset_dropout_mask()
             cell.reset_recurrent_dropout_mask()
+        if mask is not None:  # RNN gives zeros until the first step that counts
+            none_yet = ops.equal(ops.cumsum(ops.cast(mask, "int32"), axis=1), 0)
+            y = ops.where(none_yet[..., None], before[:, None], y)
         return self._with_states(ops.cast(y, self.compute_dtype), self.rnn.cell.states(last))
 
     def _part_shape(self, batch, features):
