@@ -83,8 +83,8 @@ def directive(token):
 class Book:
     """What all chapters share: the table of contents, the labels with their numbers, the bibliography."""
 
-    def __init__(self, repository=None, book="", sources=SOURCES):
-        self.repository, self.book, self.sources = repository, book, sources
+    def __init__(self, repository=None, book=""):
+        self.repository, self.book = repository, book
         self.parser = parser()
         self.notebooks, self.labels, self.titles = {}, {}, {}
         toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
@@ -94,14 +94,14 @@ class Book:
         number = 0
         for page, numbered in pages:
             number += numbered
-            if (path := sources / f"{page}.ipynb").is_file():
+            if (path := SOURCES / f"{page}.ipynb").is_file():
                 self.notebooks[page] = nbformat.read(path, as_version=4)
                 cells = self.notebooks[page].cells
             else:
-                text = (sources / f"{page}.md").read_text(encoding="utf-8")
+                text = (SOURCES / f"{page}.md").read_text(encoding="utf-8")
                 cells = [nbformat.v4.new_markdown_cell(text)]
             self.collect(page, f"{number}." if numbered else "", cells)
-        self.works = parse_file(str(sources / "references.bib")).entries
+        self.works = parse_file(str(SOURCES / "references.bib")).entries
 
     def collect(self, page, number, cells):
         """Number the labelled equations and the captioned figures of a page in their order."""
@@ -287,7 +287,7 @@ class Chapter:
     def files(self, cell):
         """Cells that write what the cell reads of the clone."""
         for i, path in enumerate(re.findall(r'"\.\./([\w./-]+\.json)"', cell.source)):
-            text = json.dumps(json.loads((self.book.sources.parent / path).read_text("utf-8")))
+            text = json.dumps(json.loads((ROOT / path).read_text("utf-8")))
             source = (
                 f"# @title {path}, as the book has it: run it, or double-click to read it\n"
                 f"from pathlib import Path\n\n"
