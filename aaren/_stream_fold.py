@@ -149,6 +149,8 @@ def _describe(layer):
         raise _refusal(
             layer, ADVICE.get(kind, f"a stream runs {known}; use those, or Keras's own `step`")
         )
+    if getattr(layer, "go_backwards", False):
+        raise _refusal(layer, "it reads from the end of a sequence, and a stream has none")
     docs = convert(layer)
     return docs if isinstance(docs, list) else [docs]
 
@@ -190,11 +192,11 @@ def _activation(layer, function):
 
 
 def _heads(layer, *names):
-    """Kernels (F, H, D) and bias (H, D) of an attention, and what becomes of its heads."""
-    shape = (-1, layer.heads, layer.dim)
-    kernels = {name: _array(getattr(layer, f"{name}_kernel"), *shape) for name in names}
+    """Kernels (F, H, D) of an attention; its bias (H, D), and what becomes of its heads."""
+    cell, shape = _cell(layer), (-1, layer.heads, layer.dim)
+    kernels = {name: _array(getattr(cell, f"{name}_kernel"), *shape) for name in names}
     return kernels, {
-        "bias": _array(layer.bias, *shape[1:]),
+        "bias": _array(cell.bias, *shape[1:]),
         "concat_heads": layer.concat_heads,
         "dropout": layer.dropout or None,
         "recurrent_dropout": layer.recurrent_dropout or None,
@@ -202,39 +204,25 @@ def _heads(layer, *names):
 
 
 def _cell(layer):
-    """The cell that has a layer's weights."""
-    cell = getattr(layer, "cell", layer)
-    if getattr(layer, "go_backwards", False):
-        raise _refusal(layer, "it reads from the end of a sequence, and a stream has none")
-    return cell
+    """A layer's cell, which has its weights; a cell by itself."""
+    return getattr(layer, "cell", layer)
 
 
 def _aaren(layer):
-    layer = _cell(layer)
+    cell = _cell(layer)
     kernels, heads = _heads(layer, "key", "value")
-    scores = (kernels["key"] * _array(layer.query)).sum(-1) / math.sqrt(layer.dim)
-    forget = getattr(layer, "forget", None)
-    if forget is not None:
-        forget = {"bias": encode(_array(layer.forget_bias))}
+    scores = (kernels["key"] * _array(cell.query)).sum(-1) / math.sqrt(layer.dim)
+    forget = None
+    if layer.forget is not None:
+        forget = {"bias": encode(_array(cell.forget_bias))}
         if layer.forget == "gate":
-            forget["kernel"] = encode(_array(layer.forget_kernel))
-    window = getattr(layer, "window", None)
-    return _doc(
-        layer,
-        "aaren",
-        True,
-        scores=scores,
-        values=kernels["value"],
-        **heads,
-        forget=forget,
-        window=window,
-    )
+            forget["kernel"] = encode(_array(cell.forget_kernel))
+    parts = {"scores": scores, "values": kernels["value"], **heads}
+    return _doc(layer, "aaren", True, **parts, forget=forget, window=layer.window)
 
 
 def _linear(layer):
-    if hasattr(layer, "causal"):
-        _demand(layer, causal=True)
-    layer = _cell(layer)
+    _demand(layer, causal=True)
     kernels, heads = _heads(layer, "query", "key", "value")
     return _doc(layer, "linear_attention", True, **kernels, **heads)
 
@@ -242,8 +230,7 @@ def _linear(layer):
 def _rnn(layer):
     if not _is(layer.cell, "AarenCell", "LinearSelfAttentionCell"):
         raise _refusal(layer, "its cell is none of this package: use Keras's own step")
-    _cell(layer)
-    return LAYERS[type(layer.cell).__name__](layer.cell)
+    return LAYERS[type(layer.cell).__name__](layer.cell) | {"name": layer.name}
 
 
 def _block(layer):

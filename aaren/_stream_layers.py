@@ -62,10 +62,8 @@ class Memory:
     def checked(self, memory):
         """A state that was given, as float64 arrays that fit."""
         names = list(self.shapes)
-        if isinstance(memory, tuple) and len(memory) == len(
-            names
-        ):  # as Keras has it, for a batch of one
-            memory = {name: np.asarray(part)[0] for name, part in zip(names, memory)}
+        if isinstance(memory, tuple):  # as Keras has it, for a batch of one
+            memory = self.from_keras(*(np.asarray(part, "float64")[0] for part in memory))
         if not isinstance(memory, dict) or set(memory) != set(names):
             raise ValueError(
                 f"the state of {self.name} must have the parts {', '.join(names)}; got {memory!r:.80}."
@@ -76,6 +74,10 @@ class Memory:
                 f"the part {name} of {self.name}'s state", memory[name].shape, shape, batch=True
             )
         return memory
+
+    def from_keras(self, *parts):
+        """The memory for what `step` of the Keras layer gives."""
+        return dict(zip(self.shapes, parts)) if len(parts) == len(self.shapes) else parts
 
 
 class Heads(Memory):
@@ -130,6 +132,12 @@ class Aaren(Heads):
             g = -np.logaddexp(0, -y[..., end + self.heads :])
         _, u, w = self.add(s, self.split(y[..., :end]), g)
         return self.combine(w / u[..., None])
+
+    def from_keras(self, *parts):
+        if len(parts) == 5:  # a CompensatedState: two sums and what rounding took from them
+            m, u, w, u_rest, w_rest = parts
+            parts = m, u + u_rest, w + w_rest
+        return super().from_keras(*parts)
 
     def add(self, s, v, g):
         self.parts = merge(self.parts, (s, 1.0, v), g)
@@ -188,6 +196,16 @@ class WindowedAaren(Aaren):
         s, v, g = memory.values()
         for token in zip(np.moveaxis(s, -1, 0), np.moveaxis(v, -2, 0), np.moveaxis(g, -1, 0)):
             self.add(*token)
+
+    def from_keras(self, *parts):
+        if len(parts) != 2:
+            return parts
+        scores, values = parts
+        held = (scores != -np.inf).any(
+            -1
+        )  # Keras keeps a window full, its scores less what was forgotten
+        s, v = scores[held].T, values[held].swapaxes(0, 1)
+        return {"s": s, "v": v, "g": np.zeros_like(s)}
 
 
 class LinearAttention(Heads):

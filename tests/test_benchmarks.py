@@ -12,7 +12,7 @@ if keras.backend.backend() != "tensorflow":
     pytest.skip("the benchmarks run on TensorFlow", allow_module_level=True)
 
 from benchmarks import __main__ as command
-from benchmarks import jobs, layers, measure, record, streams
+from benchmarks import jobs, layers, measure, record, streams, tokens
 
 ENVIRONMENT = {"processor": "a", "device": "CPU", "threads": 1, "quick": True, "code": "1"}
 
@@ -106,3 +106,23 @@ def test_memory_is_that_of_the_arrays():
         return float(np.ones(2**23).sum())  # 64 MiB
 
     assert 60 * 2**20 <= measure.memory_of(run) <= 80 * 2**20
+
+
+def test_one_token_is_the_same_in_every_form(tmp_path):
+    trained = tokens.model()
+    loaded = tokens.stream(trained, tmp_path)
+    x = tokens.token(3)
+    steps = tokens.forms(trained, loaded, batch=3)
+    answers = {
+        name: [step(x * i) for i in (1, 2, -1)] for name, step in steps.items() if "GRU" not in name
+    }
+    assert len(answers) == 4
+    for answer in answers.values():
+        np.testing.assert_allclose(answer, answers["Stream"], atol=1e-5)
+
+
+def test_one_token_is_timed(tmp_path):
+    record = tokens.measured(tmp_path, rounds=3, calls=1)
+    for batch in ("batch 1", "batch 32"):
+        assert record[batch]["Stream"]["median"] > 0
+        assert record[batch]["ratio"]["of"] == ["Stream", "bare NumPy"]

@@ -51,6 +51,13 @@ MODELS = {
     "aaren": chain(lambda: Aaren(2, 3, "silu")),
     "aaren-side-by-side": chain(lambda: Aaren(2, 3, concat_heads=True, use_bias=False)),
     "aaren-dropout": chain(lambda: Aaren(2, 3, dropout=0.5, recurrent_dropout=0.5)),
+    "constant": chain(lambda: Aaren(3, 2, forget="constant")),
+    "gate": chain(lambda: Aaren(2, 3, concat_heads=True, forget="gate")),
+    "window": chain(lambda: Aaren(2, 3, window=7)),
+    "gate-window": chain(lambda: Aaren(2, 3, "softplus", forget="gate", window=16)),
+    "constant-window": chain(lambda: Aaren(2, 3, forget="constant", window=1)),
+    "block-gate": chain(lambda: AarenBlock(1, forget="gate")),
+    "block-window": chain(lambda: AarenBlock(1, dim=4, forget="constant", window=50)),
     "linear": chain(lambda: LinearSelfAttention(2, 3, "tanh", causal=True)),
     "linear-side-by-side": chain(
         lambda: LinearSelfAttention(2, 3, causal=True, concat_heads=True, use_bias=False)
@@ -64,9 +71,10 @@ MODELS = {
     ),
     "dense": chain(
         lambda: layers.Dense(4, "gelu"),
-        lambda: layers.TimeDistributed(layers.Dense(3, use_bias=False)),
+        lambda: layers.Dense(3, use_bias=False),
         lambda: layers.ReLU(),
     ),
+    "dense-in-time": chain(lambda: layers.TimeDistributed(layers.Dense(3, "elu"))),
     "convolution": chain(
         lambda: layers.Conv1D(4, 3, padding="causal", dilation_rate=2, activation="relu"),
         lambda: layers.Conv1D(3, 1, use_bias=False),
@@ -85,11 +93,21 @@ MODELS = {
     "rnn-model": built(
         lambda: aaren.models.AttentionRNN([3, 2], [4, 2], "tanh", "softplus", concat_heads=True)
     ),
+    "scan-model-window": built(
+        lambda: aaren.models.ScanRNNAttentionModel([3, 2], [4, 2], forget="gate", window=9)
+    ),
+    "rnn-model-gate": built(lambda: aaren.models.AttentionRNN([3, 2], [4, 2], forget="gate")),
     "one-feature": one_feature,
 }
-LOOPS = ["cells", "rnn-model"]  # Keras takes these token by token too
+LOOPS = [
+    "dense-in-time",
+    "cells",
+    "rnn-model",
+    "rnn-model-gate",
+]  # Keras takes these token by token too
 # one answer a sequence: the stream gives it for the tokens so far
 CLASSIFIERS = {
+    "last-window": chain(lambda: Aaren(2, 3, forget="gate", window=5, return_sequences=False)),
     "last": chain(
         lambda: Aaren(2, 3, return_sequences=False),
         lambda: layers.Dense(3),
@@ -536,6 +554,8 @@ def test_javascript_refuses_what_it_cannot_run():
         (lambda: layers.UnitNormalization(), "unit_normalization (UnitNormalization) cannot be part of a stream: a stream runs Aaren,"),
         (lambda: layers.RNN(layers.GRUCell(2)), "its cell is none of this package"),
         (lambda: layers.RNN(AarenCell(2, 3), go_backwards=True), "reads from the end of a sequence"),
+        (lambda: Aaren(2, 3, go_backwards=True), "reads from the end of a sequence"),
+        (lambda: AarenBlock(1, go_backwards=True), "reads from the end of a sequence"),
         (lambda: layers.TimeDistributed(layers.Dense(2, "selu")), "its activation selu"),
         (lambda: layers.ReLU(max_value=6), "it must have max_value=None; got 6"),
     ],
@@ -605,24 +625,34 @@ def test_steps_and_states_are_checked():
         stream.state = {}
     with pytest.raises(ValueError, match="must have the parts m, u, w; got {'m'"):
         stream.state = [{"m": 0}]
+    for wrong in ((np.zeros((1, 2)),) * 2, (np.zeros((1, 2)),) * 4):
+        with pytest.raises(ValueError, match="must have the parts m, u, w; got "):
+            stream.state = [wrong]
+    with pytest.raises(ValueError, match="must have the parts s, v, g; got "):
+        window = aaren.stream.Stream(document(attention(np.random.default_rng(4), window=3)))
+        window.state = [(np.zeros((1, 2)),) * 3]
     with pytest.raises(
         ValueError, match=r"the part w of made's state must have shape \(2, 3\); got \(3, 2\)"
     ):
         stream.state = [{"m": np.zeros(2), "u": np.zeros(2), "w": np.zeros((3, 2))}]
 
 
-def test_a_state_may_come_from_keras(made):
-    model, path = made("aaren")
-    layer, x = model.layers[0], tokens(30)
-    state = layer.get_initial_state(1)
-    for x_t in x[:20]:
-        _, state = layer.step(x_t[None], state)
-    stream = aaren.stream.load(path)
-    stream.state = [tuple(keras.ops.convert_to_numpy(part) for part in state)]
-    assert_same(stream.run(x[20:]), keras_answers(model, x)[20:], 1e-5)
+@pytest.mark.parametrize("name", ["aaren", "linear", "gate", "window", "gate-window", "block-gate"])
+@pytest.mark.parametrize("steps", [3, 20])
+def test_a_state_may_come_from_keras(made, name, steps):
+    model, path = made(name)
+    (layer,), x = model.layers, tokens(30)
+    forms = [layer.get_initial_state(1)]
+    if name == "aaren":
+        forms.append(layer.get_initial_state(1, compensated=True))
+    for state in forms:
+        for x_t in x[:steps]:
+            _, state = layer.step(x_t[None], state)
+        stream = aaren.stream.load(path)
+        stream.state = [tuple(keras.ops.convert_to_numpy(part) for part in state)]
+        assert_same(stream.run(x[steps:]), keras_answers(model, x)[steps:], 1e-5)
 
 
-@pytest.mark.xfail(reason="waits for `import aaren` that imports nothing yet")
 def test_numpy_is_enough(made, tmp_path):
     """A process without Keras, TensorFlow and the rest loads a file and runs it."""
     _, path = made("functional")
