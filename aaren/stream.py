@@ -87,7 +87,8 @@ class Stream:
         document: what a file holds.
 
     Attributes:
-        features, size: F of a token, and the size of an answer.
+        features: F, the size of a token.
+        size: of an answer.
         state: what each layer with a memory remembers, in order: a list of dicts of arrays, which may be kept,
             changed and set again. For a layer of Aaren or linear attention, what Keras's `step` gives for one
             sequence, a tuple of arrays, may be set too.
