@@ -46,7 +46,7 @@ def steps(step):
     return figure
 
 
-def rounds(turn, kind):
+def rounds(turn=1, kind="b"):
     """Turn {turn} of {kind}."""
     return steps(turn + (kind == "b"))
 
@@ -167,41 +167,6 @@ def test_a_default_that_is_not_tried_is_named(shown, default):
     message = r"the default of k must be one of .*; got draw\(k=.*\) for k=\[1, 2, 3\]. Add it"
     with pytest.raises(ValueError, match=message):
         explore(draw, k=[1, 2, 3])
-    assert shown == []
-
-
-def test_the_start_is_the_picture_and_the_place_of_the_controls(shown):
-    explore(weights, {"scores": "flat", "temperature": 1}, temperature=TEMPERATURES, scores=SCORES)
-    explore(weights, temperature=TEMPERATURES, scores=SCORES)
-    started, plain = shown
-    spec, pictures = (data_of(started["text/html"], name) for name in ("spec", "pictures"))
-    assert [control["start"] for control in spec["controls"]] == [2, 2]
-    place = 2 * len(SCORES) + 2
-    assert spec["alts"][place] == "Weights of flat scores at temperature 1."
-    assert f'alt="{spec["alts"][place]}"' in started["text/html"]
-    assert (pictures["order"][place], pictures["files"][0]) == (0, None)
-    other = data_of(plain["text/html"], "pictures")
-    assert started["image/png"] == other["files"][other["order"][place]]
-    assert pictures["files"][pictures["order"][0]] == plain["image/png"]
-    assert started["text/plain"].startswith(
-        "explore(weights, {'scores': 'flat', 'temperature': 1},"
-    )
-
-
-@pytest.mark.parametrize(
-    "start, got",
-    [
-        ({"k": 4}, "{'k': 4}"),
-        ({"n": 1}, "{'n': 1}"),
-        ({"k": [1]}, r"{'k': \[1\]}"),
-        (2, "2"),
-        (["k"], r"\['k'\]"),
-    ],
-)
-def test_a_start_that_is_no_combination_is_named(shown, start, got):
-    message = rf"start must name controls.*; got {got} for k=\[1, 2, 3\].*after the function"
-    with pytest.raises(ValueError, match=message):
-        explore(lambda k: pytest.fail("it drew"), start, k=range(1, 4))
     assert shown == []
 
 
@@ -636,7 +601,7 @@ def book(tmp_path_factory):
         explore(weights, temperature=TEMPERATURES, scores=SCORES)
         explore(steps, step=range(3))
         explore(hostile, choice_of_text=['"quoted" & <i>', "</script>", "a long text " * 8])
-        explore(rounds, {"kind": "b", "turn": 1}, turn=range(3), kind=["a", "b"])
+        explore(rounds, turn=range(3), kind=["a", "b"])
     folder = tmp_path_factory.mktemp("book")
     for theme in ("light", "dark"):
         body = "".join(f'<div class="text_html">{b["text/html"]}</div>' for b in bundles)
@@ -711,7 +676,7 @@ def test_text_is_text_whatever_it_holds(visit, book):
     assert page.locator("i, b").count() == 0
 
 
-def test_the_start_is_shown_and_moves_from_there(visit, book):
+def test_the_defaults_are_shown_and_move_from_there(visit, book):
     page = visit()
     widget = page.locator(".aaren-explore").nth(3)
     slider, choice = widget.get_by_role("slider"), widget.get_by_role("combobox")

@@ -13,7 +13,7 @@ import os
 import re
 import string
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,12 +21,7 @@ MAX_FRAMES = 120
 MAX_BYTES = 1_500_000
 
 
-def explore(
-    draw: Callable[..., Any],
-    start: Mapping[str, float | str] | None = None,
-    /,
-    **controls: Sequence[float] | Sequence[str],
-) -> None:
+def explore(draw: Callable[..., Any], /, **controls: Sequence[float] | Sequence[str]) -> None:
     """Show the figure that `draw` makes, with a control for each of its arguments.
 
     Every combination of values is drawn ahead, so keep `draw` quick and its figures small, and let
@@ -63,12 +58,12 @@ def explore(
     checked = [_control(name, values) for name, values in controls.items()]
     _check_draw(draw, checked)
     _check_count(checked)
-    checked = _started(_at_defaults(draw, checked), start)
+    checked = _at_defaults(draw, checked)
     frame = functools.partial(_frame, draw, _describer(draw, checked))
     names = [c.name for c in checked]
     combinations = itertools.product(*(c.values for c in checked))
     frames = [frame(dict(zip(names, values, strict=True))) for values in combinations]
-    given = [repr(start)] * bool(start) + [f"{c.name}={c.values!r}" for c in checked]
+    given = [f"{c.name}={c.values!r}" for c in checked]
     shown = frames[_place(checked)]
     _display(
         {
@@ -199,22 +194,6 @@ def _at_defaults(draw, controls):
             )
         started.append(control._replace(start=values.index(default)))
     return started
-
-
-def _started(controls, start):
-    """The controls, each at the value that `start` names."""
-    start, known = {} if start is None else start, {c.name: c.values for c in controls}
-    if not isinstance(start, dict) or not all(
-        name in known and value in known[name] for name, value in start.items()
-    ):
-        raise ValueError(
-            f"start must name controls with one of their values each; got {start!r} for "
-            f"{', '.join(f'{name}={list(values)!r}' for name, values in known.items())}. "
-            'Write for example {"temperature": 1} after the function.'
-        )
-    return [
-        c._replace(start=c.values.index(start[c.name])) if c.name in start else c for c in controls
-    ]
 
 
 def _place(controls):
