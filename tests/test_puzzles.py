@@ -191,11 +191,11 @@ def test_answers_that_change_their_input():
         scores -= scores.max()
         return puzzles.answer("softmax")(scores)
 
-    def backward(kept, g):
-        g /= kept[3]
-        return puzzles.answer("backward")(kept, g * kept[3])
+    def backward(kept, grad_o):
+        grad_o /= kept[3]
+        return puzzles.answer("backward")(kept, grad_o * kept[3])
 
-    for function, argument in ((hillis_steele, "x"), (softmax, "scores"), (backward, "g")):
+    for function, argument in ((hillis_steele, "x"), (softmax, "scores"), (backward, "grad_o")):
         verdict = check(function)
         assert not verdict and verdict.kind == "changed"
         assert f"it changed its argument `{argument}`" in verdict.text

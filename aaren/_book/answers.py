@@ -558,12 +558,12 @@ def blocked_cases():
     return several + [(f"{n} tokens in blocks of {C}", (*tokens(n), C)) for n, C in sizes]
 
 
-def backward(kept, g):
+def backward(kept, grad_o):
     """Return the gradients (T, 1) by the scores and (T, D) by the values of all prefixes' outputs.
 
-    kept = (s, v, m, u, o) of the forward pass; g (T, D) is the gradient that arrives at the outputs.
+    kept = (s, v, m, u, o) of the forward pass; grad_o (T, D) is the gradient that arrives at the outputs.
     """
-    return _backward(lambda p: (p.v * p.by_v).sum(axis=1, keepdims=True) - p.W.T @ p.h)(kept, g)
+    return _backward(lambda p: (p.v * p.by_v).sum(axis=1, keepdims=True) - p.W.T @ p.h)(kept, grad_o)
 
 
 def _backward(scores, values=None, transpose=True, lower=0, divide=True):
