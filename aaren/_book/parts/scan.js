@@ -195,7 +195,7 @@ start("scan", (stage, options) => {
     compute();
     const n = texts.length;
     head = width < 500 ? 58 : 76;
-    col = Math.max(38, Math.floor((width - head - 8) / Math.max(n, graph.size)));
+    col = Math.max(40, Math.floor((width - head - 8) / Math.max(n, graph.size)));
     deep = graph.labels.length;
     high = clamp(Math.floor(440 / deep), 30, 50);
     upto = Infinity;
@@ -223,8 +223,9 @@ start("scan", (stage, options) => {
     const outs = [...bottom.querySelectorAll("button")];
     outs.forEach((node, k) => {
       const i = graph.outs[k], done = graph.nodes[i].row <= last;
-      write(node, done ? op().text(values[i]) + (wrong(k) ? " ≠" : "") : "");
-      set(node, "aria-label", `output ${outColumn(k) + 1}: ${done ? op().full(values[i]) : "not yet"}${wrong(k) ? ", wrong" : ""}`);
+      const text = done ? op().text(values[i]) + (wrong(k) ? " ≠" : "") : "";
+      write(node, text);
+      set(node, "aria-label", `output ${outColumn(k) + 1}: ${text || "not yet"}`);
       set(node, "data-value", op().exact(values[i]));
       set(node, "aria-pressed", String(k === chosen));
       node.classList.toggle("aaren-bad", wrong(k));
