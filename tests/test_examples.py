@@ -30,6 +30,7 @@ PUBLIC = [
     *(aaren.models.ScanRNNAttentionModel, aaren.models.AttentionRNN),
     *(aaren.data.generate_sin, aaren.data.load_ecg200),
     *(aaren.plots.plot_hist2d, aaren.widgets.explore, aaren.compare.compare),
+    *(aaren.widgets.live, aaren.widgets.interact),
     *(aaren.stream.save, aaren.stream.load, aaren.stream.Stream),
 ]
 

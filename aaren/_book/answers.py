@@ -563,7 +563,9 @@ def backward(kept, grad_o):
 
     kept = (s, v, m, u, o) of the forward pass; grad_o (T, D) is the gradient that arrives at the outputs.
     """
-    return _backward(lambda p: (p.v * p.by_v).sum(axis=1, keepdims=True) - p.W.T @ p.h)(kept, grad_o)
+    return _backward(lambda p: (p.v * p.by_v).sum(axis=1, keepdims=True) - p.W.T @ p.h)(
+        kept, grad_o
+    )
 
 
 def _backward(scores, values=None, transpose=True, lower=0, divide=True):

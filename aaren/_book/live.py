@@ -41,7 +41,7 @@ def live(component: str, /, **options: Any) -> None:
     Where no script runs, the reader sees a picture of the same numbers; in a terminal, a line of text.
 
     Args:
-        component: its name, one of `COMPONENTS`:
+        component: its name:
 
             * "cell": tokens to drag, and the recurrence (m, u, w) over them. `scores` and `values`: T numbers
               each; `read`: how many tokens are read at first; `cell`: "package", "zero" (m starts at 0), "naive"
