@@ -18,9 +18,9 @@ else
   done
   [ -n "${found:-}" ] || stop "No Python 3.11 to 3.13 with venv found${PYTHON:+ (PYTHON=$PYTHON)}:\
  install one (Debian and Ubuntu: the packages python3 and python3-venv), or name it with PYTHON=/path/to/python3"
-  echo "Making the environment in $venv with $("$found" --version) (about 2.5 GB; a few minutes)" >&2
+  echo "Making the environment in $venv with $("$found" --version) (about 4 GB; a few minutes)" >&2
   out=$("$found" -m venv --clear "$venv" 2>&1) || case $out in
-    *"No space left"*) stop "The disk is full: free about 3 GB, then run the same command again" ;;
+    *"No space left"*) stop "The disk is full: free about 5 GB, then run the same command again" ;;
     *) stop "Python could not make the folder $venv: $(echo "$out" | tail -n 1)" ;;
   esac
 fi
@@ -29,7 +29,7 @@ log=$venv/pip.log
 install() {
   "$python" -m pip install --disable-pip-version-check --retries 2 "$@" >"$log" 2>&1 && return
   if grep -q "No space left" "$log"; then
-    stop "The disk is full: free about 3 GB, then run the same command again"
+    stop "The disk is full: free about 5 GB, then run the same command again"
   elif grep -qE "NewConnectionError|NameResolutionError|ConnectTimeout|ReadTimeout|ProxyError|SSLError|Network is unreachable" "$log"; then
     stop "pip could not reach its package index: check the network (or the proxy), then run the same command again"
   fi

@@ -60,7 +60,7 @@ def environment():
     """Colab's packages and nothing else; made again when the list of versions changes."""
     stamp, wanted = VENV / ".ready", REQUIREMENTS.read_text(encoding="utf-8")
     if not stamp.is_file() or stamp.read_text(encoding="utf-8") != wanted:
-        print(f"Making Colab's environment in {VENV} (about 2.5 GB; a few minutes)", flush=True)
+        print(f"Making Colab's environment in {VENV} (about 3 GB; a few minutes)", flush=True)
         pyenv = sorted(Path.home().glob(".pyenv/versions/3.13.*/bin/python"))
         for python in (os.environ.get("COLAB_PYTHON", "python3.13"), *pyenv, sys.executable):
             make = [python, "-m", "venv", "--clear", VENV]
