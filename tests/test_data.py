@@ -33,6 +33,13 @@ def test_sine_waves_follow_the_formula():
     assert len(np.unique(x[0, 0])) == 50
 
 
+def test_phases_cover_the_whole_circle():
+    x = data.generate_sin(thetas=[np.pi / 2], length=2, samples=400, noise=0, seed=0)
+    phases = np.arctan2(x[0, 0], x[1, 0])  # sin φ, and sin(φ + π/2) = cos φ
+    counts, _ = np.histogram(phases, bins=4, range=(-np.pi, np.pi))
+    assert counts.min() > 60
+
+
 def test_noise_has_the_deviation_asked_for():
     clean = data.generate_sin(length=500, noise=0, seed=1)
     noisy = data.generate_sin(length=500, noise=0.3, seed=1)
