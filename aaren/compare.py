@@ -41,4 +41,4 @@ def difference(ours: Any, theirs: Any) -> float:
     ours, theirs = np.asarray(ours), np.asarray(theirs)
     with np.errstate(invalid="ignore"):
         apart = np.abs(np.where(ours == theirs, 0, np.subtract(ours, theirs, dtype=float)))
-    return float(np.max(apart, initial=0)) if not np.isnan(apart).any() else np.nan
+    return float(np.max(apart, initial=0))  # NaN if any is
