@@ -4,6 +4,7 @@ import doctest
 import inspect
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -140,10 +141,12 @@ def asleep(state, score, value):
 
 @pytest.mark.parametrize("function", [for_ever, deaf, asleep], ids=lambda f: f.__name__)
 def test_answers_that_do_not_end_are_left(hurried, function):
-    started = time.perf_counter()
+    started, threads = time.perf_counter(), threading.active_count()
     verdict = check(named("cell")(function))
     assert time.perf_counter() - started < 5
     assert not verdict and verdict.kind == "endless" and "Does its loop end?" in verdict.text
+    if function is not asleep:  # what waits inside C ends later
+        assert threading.active_count() == threads
 
 
 def test_a_loop_that_ends_for_small_inputs_only(hurried):
