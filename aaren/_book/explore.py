@@ -82,10 +82,11 @@ def interact(draw: Callable[..., Any], /, **controls: Sequence[float] | Sequence
     AAREN_STATIC=1 where notebooks are run to be stored: then the picture stands alone.
 
     Args:
-        draw, **controls: as for `explore`, without its limits on the number and the size of frames.
+        draw: as for `explore`.
+        **controls: as for `explore`, without its limits on the number and the size of frames.
 
     Raises:
-        As `explore`.
+        ValueError, RuntimeError, ImportError: as for `explore`.
 
     Example:
         >>> def wave(frequency):
