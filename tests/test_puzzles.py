@@ -60,6 +60,13 @@ def test_a_known_mistake_is_named(name, mistake):
     assert verdict.kind in ("wrong", "raised", "costly")
 
 
+def test_mistakes_are_made_without_warnings():
+    """A warning would print the path of this package into a notebook."""
+    with np.errstate(all="raise"):
+        late = puzzles.mistakes("linear")["a token is read before it is added"]
+        assert np.isnan(late(np.ones((1, 2)), np.ones((1, 2)), np.ones((1, 2)))).all()
+
+
 def test_the_smallest_input_is_shown_with_both_answers():
     def merge(left, right):
         return left.m, left.u + right.u, left.w + right.w  # no mistake that is known
