@@ -201,9 +201,8 @@ class WindowedAaren(Aaren):
         if len(parts) != 2:
             return parts
         scores, values = parts
-        held = (scores != -np.inf).any(
-            -1
-        )  # Keras keeps a window full, its scores less what was forgotten
+        # Keras keeps a window full, and its scores less what was forgotten since
+        held = (scores != -np.inf).any(-1)
         s, v = scores[held].T, values[held].swapaxes(0, 1)
         return {"s": s, "v": v, "g": np.zeros_like(s)}
 

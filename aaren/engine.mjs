@@ -280,9 +280,9 @@ function unpack({ shape, dtype, data }) {
 }
 
 /** Its numbers as arrays in arrays. */
-function nest({ shape: [length, ...shape], data }) {
+function nest({ shape: [length, ...shape], data }, size = data.length / length) {
   if (length === undefined) return data[0];
-  return Array.from({ length }, (_, i) => nest({ shape, data: data.subarray((i * data.length) / length) }));
+  return Array.from({ length }, (_, i) => nest({ shape, data: data.subarray(i * size, (i + 1) * size) }));
 }
 
 const mean = (x) => x.reduce((sum, a) => sum + a, 0) / x.length;

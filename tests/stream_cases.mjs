@@ -5,6 +5,10 @@ import { loadStream } from "../aaren/engine.mjs";
 const plain = (_, x) => (typeof x === "number" && !Number.isFinite(x) ? String(x) : x);
 const special = (_, x) => (["NaN", "Infinity", "-Infinity"].includes(x) ? Number(x) : x);
 
+function scramble(parts) {
+  Object.values(parts).forEach((part) => (Array.isArray(part[0]) ? scramble(part) : Array.isArray(part) && part.fill(NaN)));
+}
+
 function stream({ document, x, draws, again = false, state }) {
   let next = 0;
   try {
@@ -18,7 +22,9 @@ function stream({ document, x, draws, again = false, state }) {
     const kept = loaded.state;
     const copy = loadStream(document);
     copy.state = kept;
-    return { answers, state: kept, next: draws ? [] : [loaded.step(x[0]), copy.step(x[0])] };
+    const shown = JSON.parse(JSON.stringify(kept, plain));
+    kept.forEach(scramble); // a state that was given away or taken is a copy
+    return { answers, state: shown, next: draws ? [] : [loaded.step(x[0]), copy.step(x[0])] };
   } catch (error) {
     return String(error);
   }

@@ -239,6 +239,21 @@ def test_javascript_gives_the_same(made):
         np.testing.assert_allclose(run["next"][0], stream.step(x[0]), rtol=1e-9, atol=1e-12)
 
 
+def test_javascript_goes_on_from_a_file_with_its_state(made, tmp_path):
+    streams = [aaren.stream.load(made(name)[1]) for name in [*MODELS, *CLASSIFIERS]]
+    cases = []
+    for steps in (0, 17):
+        for stream in streams:
+            stream.reset()
+            stream.run(tokens(steps, stream.features))
+            stream.save(tmp_path / "kept.json")
+            kept = json.loads((tmp_path / "kept.json").read_text())
+            cases.append({"document": kept, "x": tokens(9, stream.features, seed=1).tolist()})
+    for case, run in zip(cases, node("stream_cases.mjs", cases), strict=True):
+        expected = aaren.stream.Stream(case["document"]).run(case["x"])
+        np.testing.assert_allclose(run["answers"], expected, rtol=1e-9, atol=1e-12)
+
+
 def attention(rng, forget=None, window=None, heads=2, dim=3, **more):
     """The description of an Aaren layer of the file, its values read straight from the last features."""
     doc = {"kind": "aaren", "name": "made", "concat_heads": True, "activation": "linear", **more}
@@ -304,6 +319,30 @@ def test_forgetting_and_windows_are_their_definition(forget, window):
     other = aaren.stream.Stream(document(doc))
     other.state = state
     np.testing.assert_allclose(other.step(x[0]), following, rtol=1e-12)
+
+
+def test_scores_far_below_zero_are_weighed():
+    """A maximum that starts at 0 would let them underflow."""
+    doc = attention(np.random.default_rng(4)) | {"scores": encode(np.full((F, 2), -200.0))}
+    x = 1 + 0.01 * tokens(10)  # scores about -1000
+    expected = by_definition(doc, x.astype("float64"))
+    stream = aaren.stream.Stream(document(doc))
+    for _ in range(2):
+        np.testing.assert_allclose(stream.run(x), expected, rtol=1e-9)
+        stream.reset()
+    (run,) = node("stream_cases.mjs", [{"document": document(doc), "x": x.tolist(), "again": True}])
+    np.testing.assert_allclose(run["answers"], expected, rtol=1e-9)
+
+
+def test_linear_attention_with_nothing_to_weigh_gives_zeros():
+    """φ(-1000) is 0 in float64 too."""
+    far, values = encode(np.full((F, 2, 3), -200.0)), encode(np.ones((F, 2, 3)))
+    doc = {"kind": "linear_attention", "concat_heads": False, "activation": "linear"}
+    doc |= {"query": far, "key": far, "value": values}
+    x = np.ones((3, F))
+    np.testing.assert_array_equal(aaren.stream.Stream(document(doc)).run(x), np.zeros((3, 3)))
+    (run,) = node("stream_cases.mjs", [{"document": document(doc), "x": x.tolist()}])
+    assert run["answers"] == [[0, 0, 0]] * 3
 
 
 def plain(x):
@@ -465,6 +504,8 @@ MISFITS = {
     "size": (lambda d, a: d.update(features=4), "layer 0, made: values must have shape (4, any, any); got (5, 2, 3)"),
     "short": (lambda d, a: a["scores"].update(data=a["scores"]["data"][:8]), "layer 0, made: "),
     "no-base64": (lambda d, a: a["scores"].update(data="§§§§"), "layer 0, made: "),
+    "stray": (lambda d, a: a["scores"].update(data=a["scores"]["data"][:8] + "!" + a["scores"]["data"][8:]), "layer 0, made: "),
+    "delay": (lambda d, a: d["layers"].append({"kind": "delay", "taps": 2, "dilation": 1, "features": 4}), "layer 2, delay: features must be 6; got 4"),
     "residual": (lambda d, a: d["layers"][1]["layers"][0].update(kernel=encode(np.ones((6, 2)))), "must give 6 features, as they take; got 2"),
     "states": (lambda d, a: d.update(state=[]), "`state` must be a list, one entry for each of 1 layers"),
     "parts": (lambda d, a: d.update(state=[{"m": encode(np.zeros(2), "float64")}]), "must have the parts s, v, g"),
