@@ -20,15 +20,17 @@ SECTIONS = {
 
 @pytest.mark.parametrize("chapter", SECTIONS)
 def test_mistakes_are_those_of_the_chapter(chapter):
-    """Three a chapter, word for word what a question or a puzzle of the chapter says."""
+    """Three where a chapter asks four questions, word for word what a question or a puzzle says."""
     (path,) = (ROOT / "chapters").glob(f"{chapter:02}-*.ipynb")
     told = [mistake for p in PUZZLES.values() if p.chapter == chapter for mistake in p.mistakes]
+    asked = 0
     for cell in nbformat.read(path, as_version=4).cells:
+        asked += "\npredict(" in f"\n{cell.source}"
         for output in cell.get("outputs", []):
             text = output.get("data", {}).get("text/plain", "")
             told += re.findall(r" comes out when (.*?)(?=;|\.$)", text)
     quoted = re.findall(r"^\* \*(.+?)\*: ", SECTIONS[chapter], re.M)
-    assert len(quoted) == 3
+    assert len(quoted) == 3 or asked < 4 and not quoted
     assert [mistake for mistake in quoted if mistake not in told] == []
 
 
