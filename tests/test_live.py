@@ -271,7 +271,9 @@ def seeded(seed):
         scores[rng.integers(len(scores))] = [-np.inf, 1e4][seed // 2 % 2]
     if seed % 4 == 2:
         scores = [s - 800 for s in scores]
-    return scores, rng.normal(size=len(scores)).tolist()
+    scores = [float(f"{s:.10g}") for s in scores]
+    # the page has the ten digits that an option keeps
+    return scores, [float(f"{x:.10g}") for x in rng.normal(size=len(scores))]
 
 
 @pytest.mark.parametrize("precision, tolerance", [("float64", 1e-12), ("float32", 1e-5)])
