@@ -267,7 +267,8 @@ def _last_axis(layer):
 
 def _layer_normalization(layer):
     _last_axis(layer)
-    _demand(layer, rms_scaling=False)
+    if getattr(layer, "rms_scaling", False):
+        raise _refusal(layer, "it scales by another rule: use rms_scaling=False")
     scale, offset = _array(layer.gamma), _array(layer.beta)
     return _doc(layer, "layer_normalization", scale=scale, offset=offset, epsilon=layer.epsilon)
 

@@ -157,6 +157,7 @@ def keras_answers(model, x):
     return keras.ops.convert_to_numpy(model(x[None], training=False))[0]
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize("name", MODELS)
 def test_a_stream_is_its_model(made, name):
     model, path = made(name)
@@ -578,6 +579,22 @@ def test_javascript_refuses_what_it_cannot_run():
 # -- errors --------------------------------------------------------------------------------------------------------
 
 
+def relu(x):
+    """A namesake."""
+    return x
+
+
+def rms():
+    """As the deprecated `rms_scaling=True` makes it, without its warning."""
+    layer = layers.LayerNormalization()
+    layer.rms_scaling = True
+    return layer
+
+
+class Dense(layers.Dense):
+    """An heir of that name."""
+
+
 @pytest.mark.parametrize(
     "part, message",
     [
@@ -599,6 +616,12 @@ def test_javascript_refuses_what_it_cannot_run():
         (lambda: AarenBlock(1, go_backwards=True), "reads from the end of a sequence"),
         (lambda: layers.TimeDistributed(layers.Dense(2, "selu")), "its activation selu"),
         (lambda: layers.ReLU(max_value=6), "it must have max_value=None; got 6"),
+        (lambda: layers.Dense(2, relu), "its activation relu is not in the format"),
+        (lambda: layers.Normalization(mean=0.0, variance=1.0, invert=True), "it must have invert=False; got True"),
+        (lambda: layers.GlobalAveragePooling1D(keepdims=True), "it must have keepdims=False; got True"),
+        (rms, "it scales by another rule"),
+        (lambda: layers.TimeDistributed(Aaren(2, 3)), "TimeDistributed around it makes a sequence of every token"),
+        (lambda: Dense(2), "(Dense) cannot be part of a stream"),
     ],
 )  # fmt: skip
 def test_what_cannot_stream_is_named(part, message, tmp_path):
