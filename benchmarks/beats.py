@@ -1,6 +1,6 @@
 """A beat in a long recording: what chapter 12 shows, recorded.
 
-    python -m benchmarks.beats            # all; about an hour and a half on two cores; goes on where it stopped
+    python -m benchmarks.beats            # all; an hour or more on two quiet cores; goes on where it stopped
     python -m benchmarks.beats --quick    # a few steps of a few streams, one seed: does it run? Nothing is kept
     python -m benchmarks.beats --only GRU --task majority
 
