@@ -182,7 +182,8 @@ def test_gradients_equal_finite_differences(way):
         y, last = aaren.prefix_attention(
             s, v, initial_state=state, return_state=True, **use, **options
         )
-        return ops.sum(y * sizes[0]) + ops.sum(last.output * sizes[1]) + 0 * ops.sum(g)
+        of_outputs, of_state = (ops.convert_to_tensor(size, dtype="float64") for size in sizes)
+        return ops.sum(y * of_outputs) + ops.sum(last.output * of_state) + 0 * ops.sum(g)
 
     got = oracle.autodiff(loss, *arrays)
     for i, array in enumerate(arrays):
@@ -193,7 +194,9 @@ def test_gradients_equal_finite_differences(way):
             for step in (1e-6, -1e-6):
                 moved = [a.copy() for a in arrays]
                 moved[i][at] += step
-                ends.append(float(numpy(loss(*map(ops.convert_to_tensor, moved)))))
+                ends.append(
+                    float(numpy(loss(*(ops.convert_to_tensor(a, dtype="float64") for a in moved))))
+                )
             assert abs((ends[0] - ends[1]) / 2e-6 - got[i][at]) < 1e-7, (i, at)
 
 
@@ -230,9 +233,12 @@ def test_four_forms_of_a_layer_agree(kind):
         y, new = layer.step(x[:, t], state, reset[:, t])
         keep = mask[:, t]
         state = type(state)(
-            *(np.where(keep.reshape(-1, *[1] * (np.ndim(a) - 1)), a, b) for a, b in zip(new, state))
+            *(
+                np.where(keep.reshape(-1, *[1] * (len(a.shape) - 1)), numpy(a), numpy(b))
+                for a, b in zip(new, state)
+            )
         )
-        steps.append(np.where(keep[:, None], y, steps[-1] if steps else 0))
+        steps.append(np.where(keep[:, None], numpy(y), steps[-1] if steps else 0))
     close(np.stack(steps, 1), wanted, 1e-5)
     first, *state = layer(x[:, :9], mask=mask[:, :9], reset=reset[:, :9])
     second, *last = layer(x[:, 9:], mask=mask[:, 9:], reset=reset[:, 9:], initial_state=state)
