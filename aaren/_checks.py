@@ -1,13 +1,11 @@
 """The one gatekeeper: every error names the argument, what was expected, what came, and what to do.
 
-NumPy alone is needed here; Keras is loaded by those checks that need it.
+Keras and NumPy are loaded by those checks that need them.
 """
 
 import importlib
 import numbers
 import operator
-
-import numpy as np
 
 
 def positive_int(value, name, at_least=1):
@@ -133,6 +131,7 @@ def decay(value):
 def _largest(value):
     """The largest number of a tensor, or 0 where it cannot be known yet (symbolic, traced, mapped)."""
     import keras
+    import numpy as np
 
     if keras.backend.is_keras_tensor(value):
         return 0

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from aaren import _checks
 from aaren._types import Tensor
 
 if TYPE_CHECKING:
@@ -73,9 +74,9 @@ def plot_hist2d(
         Gal and Ghahramani (2016), arXiv:1506.02142.
     """
     series = _one_series(inputs)
-    samples = _count("samples", samples, 2)
-    bins = _count("bins", bins, 1)
-    batch_size = _count("batch_size", batch_size, 1)
+    samples = _checks.positive_int(samples, "samples", 2)
+    bins = _checks.positive_int(bins, "bins")
+    batch_size = _checks.positive_int(batch_size, "batch_size")
     with _as_it_was(model):
         outputs = _dropout_samples(model, series, samples, batch_size)
     axis = _output_index(axis, outputs.shape[-1])
@@ -89,7 +90,7 @@ def plot_hist2d(
     outputs = outputs[..., axis]
     shares, edges = _histogram(outputs, truth, bins)
 
-    plt = _pyplot()
+    plt = _checks.optional("matplotlib.pyplot", "plot_hist2d", "plots")
     if ax is None:
         _, ax = plt.subplots()
     mesh = ax.pcolormesh(
@@ -136,9 +137,9 @@ def _dropout_samples(model, series, samples, batch_size):
         part = ops.convert_to_numpy(model(copies, training=True))
         if part.ndim != 3 or part.shape[:2] != copies.shape[:2]:
             raise ValueError(
-                "model must map (batch, time, features) to (batch, time, outputs), "
-                "one output a time step (return_sequences=True). "
-                f"Received: {copies.shape} mapped to {part.shape}"
+                "`model` must map (batch, time, features) to (batch, time, outputs), "
+                "one output a time step (return_sequences=True); "
+                f"got {copies.shape} mapped to {part.shape}."
             )
         parts.append(part)
     return np.concatenate(parts).astype("float64")
@@ -164,8 +165,8 @@ def _one_series(inputs):
         series = series[0]
     if series.ndim != 2 or not series.size:
         raise ValueError(
-            "inputs must be one series of shape (time, features) or (1, time, features). "
-            f"Received: shape {series.shape}. Of a batch, pass one: inputs[0]"
+            "`inputs` must be one series of shape (time, features) or (1, time, features); "
+            f"got shape {series.shape}. Of a batch, pass one: inputs[0]."
         )
     return series
 
@@ -176,7 +177,7 @@ def _line(name, values, length):
     line = np.asarray(ops.convert_to_numpy(values), "float64")
     if line.shape != (length,):
         raise ValueError(
-            f"{name} must have shape ({length},), one value a time step. Received: {line.shape}"
+            f"`{name}` must have shape ({length},), one value a time step; got {line.shape}."
         )
     return line
 
@@ -188,30 +189,7 @@ def _output_index(axis, outputs):
         index = outputs
     if not -outputs <= index < outputs:
         raise ValueError(
-            f"axis must be the index of one of the model's {outputs} outputs, 0 to {outputs - 1}. "
-            f"Received: axis={axis!r}"
+            f"`axis` must be the index of one of the model's {outputs} outputs, 0 to {outputs - 1}; "
+            f"got axis={axis!r}."
         )
     return index % outputs
-
-
-def _count(name, value, least):
-    try:
-        count = operator.index(value)
-    except TypeError:
-        count = least - 1
-    if count < least:
-        raise ValueError(
-            f"{name} must be an integer of at least {least}. Received: {name}={value!r}"
-        )
-    return count
-
-
-def _pyplot():
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError(
-            "plot_hist2d draws with matplotlib, which is not installed. "
-            'Run: pip install "aaren[plots]"'
-        ) from error
-    return plt

@@ -76,7 +76,7 @@ def test_a_seed_repeats_and_no_seed_does_not():
 )
 def test_bad_sine_arguments_are_named(argument):
     (name,) = argument
-    with pytest.raises(ValueError, match=f"^{name} must be .*Received: {name}="):
+    with pytest.raises(ValueError, match=f"^`{name}` must be .*got {name}="):
         data.generate_sin(**argument)
 
 
@@ -103,9 +103,7 @@ def test_no_split_is_both_splits_training_first():
 
 @pytest.mark.parametrize("split", ["validation", "TRAIN", "", 0, b"train"], ids=repr)
 def test_an_unknown_split_is_an_error(split):
-    with pytest.raises(
-        ValueError, match=r'split must be "train", "test" or None .*Received: split='
-    ):
+    with pytest.raises(ValueError, match=r'`split` must be "train", "test" or None .*got split='):
         data.load_ecg200(split)
 
 

@@ -93,7 +93,7 @@ def test_no_global_setting_changes(series):
 
 @pytest.mark.parametrize("shape", [(20,), (2, 20, 2), (0, 2), (1, 1, 20, 2)], ids=str)
 def test_inputs_must_be_one_series(shape):
-    with pytest.raises(ValueError, match=r"inputs must be one series .*Received: shape"):
+    with pytest.raises(ValueError, match=r"`inputs` must be one series .*got shape"):
         plot_hist2d(Noisy(), np.zeros(shape, "float32"))
 
 
@@ -112,18 +112,18 @@ def test_inputs_must_be_one_series(shape):
 )
 def test_bad_arguments_are_named(series, argument):
     (name,) = argument
-    with pytest.raises(ValueError, match=f"^{name} must be .*Received: {name}="):
+    with pytest.raises(ValueError, match=f"^`{name}` must be .*got {name}="):
         plot_hist2d(Noisy(), series, **{"samples": 2, **argument})
 
 
 def test_truth_of_another_length_is_an_error(series):
-    with pytest.raises(ValueError, match=r"truth must have shape \(20,\).*Received: \(19,\)"):
+    with pytest.raises(ValueError, match=r"`truth` must have shape \(20,\).*got \(19,\)"):
         plot_hist2d(Noisy(), series, samples=2, truth=np.zeros(19))
 
 
 def test_a_model_without_a_time_axis_is_an_error(series):
     with pytest.raises(
-        ValueError, match=r"model must map .*return_sequences=True.*\(2, 20, 2\) mapped to \(2, 2\)"
+        ValueError, match=r"`model` must map .*return_sequences=True.*\(2, 20, 2\) mapped to \(2, 2\)"
     ):
         plot_hist2d(Noisy(rank=2), series, samples=2)
 

@@ -17,6 +17,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from aaren import _checks
+
 MAX_FRAMES = 120
 MAX_BYTES = 1_500_000
 
@@ -303,13 +305,7 @@ def _name(draw):
 
 
 def _pyplot():
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError:
-        raise ImportError(
-            'explore draws with matplotlib, which is missing: pip install "aaren[widgets]"'
-        ) from None
-    return plt
+    return _checks.optional("matplotlib.pyplot", "explore", "widgets")
 
 
 def _compressed(figure):
@@ -401,13 +397,8 @@ def _live(controls, frame, shown, seconds):
 
 
 def _display(bundle):
-    try:
-        from IPython import get_ipython
-        from IPython.display import display
-    except ImportError:
-        raise ImportError(
-            'explore shows with IPython, which is missing: pip install "aaren[widgets]"'
-        ) from None
+    display = _checks.optional("IPython.display", "explore", "widgets").display
+    get_ipython = _checks.optional("IPython", "explore", "widgets").get_ipython
     if get_ipython() is None:
         print(bundle["text/plain"])
     else:

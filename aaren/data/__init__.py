@@ -2,11 +2,12 @@
 
 import hashlib
 import math
-import operator
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+
+from aaren import _checks
 
 FOLDER = Path(__file__).parent
 """The folder to give to `aeon.datasets.load_classification("ECG200", extract_path=...)`."""
@@ -46,10 +47,10 @@ def generate_sin(
         (100, 2, 50)
     """
     angles = _frequencies(thetas)
-    length = _count("length", length)
-    samples = _count("samples", samples)
+    length = _checks.positive_int(length, "length")
+    samples = _checks.positive_int(samples, "samples")
     noise = _deviation(noise)
-    rng = np.random.default_rng(_seed(seed))
+    rng = np.random.default_rng(None if seed is None else _checks.positive_int(seed, "seed", 0))
     phase = rng.uniform(0, 2 * np.pi, samples)
     waves = np.sin(np.arange(length)[:, None, None] * angles[:, None] + phase)
     return (waves + noise * rng.standard_normal(waves.shape)).astype("float32")
@@ -82,14 +83,10 @@ def load_ecg200(split: str | None = None) -> tuple[np.ndarray, np.ndarray]:
         Olszewski (2001); UCR time series archive, Dau and others (2019).
     """
     if split is not None and split not in ("train", "test"):
-        raise ValueError(f'split must be "train", "test" or None (both). Received: split={split!r}')
-    try:
-        from aeon.datasets import load_classification
-    except ImportError as error:
-        raise ImportError(
-            "load_ecg200 reads its files with aeon, which is not installed. "
-            'Run: pip install "aaren[data]"'
-        ) from error
+        raise ValueError(f'`split` must be "train", "test" or None (both); got split={split!r}.')
+    load_classification = _checks.optional(
+        "aeon.datasets", "load_ecg200", "data"
+    ).load_classification
     # aeon downloads, over what is there, when either file is missing: look before it does
     for name in ("train", "test"):
         if not _ecg200_file(name).is_file():
@@ -143,19 +140,9 @@ def _frequencies(thetas):
         array = np.empty(0)
     if array.ndim != 1 or not array.size or not np.isfinite(array).all():
         raise ValueError(
-            f"thetas must be a list of one or more finite frequencies. Received: thetas={thetas!r}"
+            f"`thetas` must be a list of one or more finite frequencies; got thetas={thetas!r}."
         )
     return array
-
-
-def _count(name, value):
-    try:
-        count = 0 if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        count = 0
-    if count < 1:
-        raise ValueError(f"{name} must be an integer of at least 1. Received: {name}={value!r}")
-    return count
 
 
 def _deviation(noise):
@@ -165,18 +152,6 @@ def _deviation(noise):
         deviation = math.nan
     if not 0 <= deviation < math.inf:
         raise ValueError(
-            f"noise must be a standard deviation, a number from 0 up. Received: noise={noise!r}"
+            f"`noise` must be a standard deviation, a number from 0 up; got noise={noise!r}."
         )
     return deviation
-
-
-def _seed(seed):
-    if seed is None:
-        return None
-    try:
-        number = -1 if isinstance(seed, bool) else operator.index(seed)
-    except TypeError:
-        number = -1
-    if number < 0:
-        raise ValueError(f"seed must be None or an integer from 0 up. Received: seed={seed!r}")
-    return number
