@@ -133,13 +133,24 @@ def _largest(value):
     import keras
     import numpy as np
 
-    if keras.backend.is_keras_tensor(value):
+    if keras.backend.is_keras_tensor(value) or _torch_compiles():
         return 0
     try:
         array = keras.ops.convert_to_numpy(value)
     except Exception:  # each backend has an error of its own for a tensor without numbers
         return 0
     return np.nanmax(array, initial=-np.inf)
+
+
+def _torch_compiles():
+    """Whether `torch.compile` reads this code: it takes no numbers out of a tensor."""
+    import keras
+
+    if keras.backend.backend() != "torch":
+        return False
+    import torch
+
+    return torch.compiler.is_compiling()
 
 
 def attention_inputs(scores, values, mask, state, log_decay, reset, window):

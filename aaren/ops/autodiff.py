@@ -4,12 +4,9 @@
 knows one output only and no second derivative. Here all three have the same contract.
 """
 
-import functools
-
 import keras
 
 
-@functools.cache
 def with_backward(forward, backward, constants=0):
     """Give `forward` a backward pass in closed form.
 
@@ -27,7 +24,20 @@ def with_backward(forward, backward, constants=0):
     """
     backend = keras.backend.backend()
     if backend == "torch":
-        return _torch_function(forward, backward, constants).apply
+        import torch
+
+        function = _torch_function(forward, backward, constants)
+
+        def apply(*inputs):
+            if torch.jit.is_tracing():
+                raise NotImplementedError(
+                    "TorchScript, with which Keras writes ONNX on PyTorch, cannot trace a scan over a sequence. Export "
+                    "a one-step model (`step` on symbolic inputs), use torch.export, or export from TensorFlow: "
+                    'save the model, load it with KERAS_BACKEND="tensorflow", and call `export` there.'
+                )
+            return function.apply(*inputs)
+
+        return apply
     if backend == "jax":
         import jax
 

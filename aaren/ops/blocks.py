@@ -104,7 +104,7 @@ def counted_first(mask):
     among them of the last that counts, -1 where none has."""
     counts = ops.cast(mask, "int32")
     length = ops.shape(counts)[1]
-    order = ops.argsort(ops.cast(ops.arange(length), "int32") - counts * length, axis=1)
+    order = ops.argsort(ops.arange(length, dtype="int32") - counts * length, axis=1)
     return order, ops.cumsum(counts, axis=1) - 1
 
 
@@ -160,15 +160,18 @@ def _between(s, g):
 
     The sums of multiples of 1/16 are exact, and so are their differences; the rests stay below 1/2.
     """
-    step = ops.arange(ops.shape(s)[-1])
+    step = ops.arange(ops.shape(s)[-1], dtype="int32")
     lower = step[:, None] >= step[None, :]
     if g is None:
         return ops.where(lower, ops.zeros((), s.dtype), -float("inf"))
-    coarse, fine, resets = _parts(g)
-    coarse, fine, resets = (running_total(part) for part in (coarse, fine, resets))
+    shape = ops.shape(g)
+    g = ops.reshape(
+        g, (shape[0] * shape[1] * shape[2], shape[3])
+    )  # comparisons of few axes: LiteRT
+    coarse, fine, resets = (running_total(part) for part in _parts(g))
     differences = _row_minus_column(coarse) + _row_minus_column(fine)
     kept = ops.logical_and(lower, resets[..., :, None] == resets[..., None, :])
-    return ops.where(kept, differences, -float("inf"))
+    return ops.reshape(ops.where(kept, differences, -float("inf")), (*shape, shape[3]))
 
 
 def _parts(g):
@@ -206,8 +209,15 @@ def _totals(g):
 def padded(x, fill=0.0):
     """(B, H, T, ...) with time filled up to whole blocks."""
     length = ops.shape(x)[2]
+    if not isinstance(length, int):
+        return fill_up(x, steps_to_whole(length, BLOCK), fill)
     steps, blocks = _cut(length, 0)
     return fill_up(x, steps * blocks - length, fill)
+
+
+def steps_to_whole(length, block):
+    """Steps up to whole blocks. Where T is unknown, it may be 0, and there shall be one block: one step at least."""
+    return -length % block if isinstance(length, int) else (length // block + 1) * block - length
 
 
 def fill_up(x, missing, fill=0.0):
@@ -226,7 +236,7 @@ def blocked(x, level, repeat_last=False, fill=False):
     missing = steps * blocks - shape[2]
     if (level > 0 or fill) and not (isinstance(missing, int) and missing == 0):
         if repeat_last:
-            x = ops.take(x, ops.minimum(ops.arange(steps * blocks), shape[2] - 1), axis=2)
+            x = ops.concatenate([x, x[:, :, -1:] + ops.zeros((missing,), x.dtype)], axis=2)
         else:
             x = fill_up(x, missing)
     return ops.reshape(x, (*shape[:2], blocks, steps, *shape[3:]))
@@ -239,7 +249,10 @@ def flat(x):
 
 
 def _one_block(s):
-    return s.shape[2] == 1
+    count = ops.shape(s)[
+        2
+    ]  # no comparison where it is symbolic: an exporter would take its example's for all
+    return isinstance(count, int) and count == 1
 
 
 def _cut(length, level):
@@ -247,6 +260,4 @@ def _cut(length, level):
     if isinstance(length, int):
         blocks = max(1, -(-length // BLOCK))
         return max(1, -(-length // blocks)), blocks
-    if level < LEVELS - 1:
-        return BLOCK, ops.maximum(1, (length + BLOCK - 1) // BLOCK)
-    return ops.maximum(1, length), 1
+    return (BLOCK, -(-length // BLOCK)) if level < LEVELS - 1 else (length, 1)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from keras import ops
 
 from aaren._types import Tensor
-from aaren.ops.blocks import counted_first, running_total
+from aaren.ops.blocks import counted_first, running_total, steps_to_whole
 from aaren.ops.state import nonzero
 
 BLOCK = 32  # steps whose pairs are computed as one matrix
@@ -102,7 +102,7 @@ def _whole(q, k, v, state):
 def _prefixes(q, k, v, state):
     """Pairs inside blocks of time, plus the sums over all blocks before."""
     length = ops.shape(q)[2]
-    missing = -length % BLOCK
+    missing = steps_to_whole(length, BLOCK)
     q, k, v = (ops.pad(part, ((0, 0), (0, 0), (0, missing), (0, 0))) for part in (q, k, v))
     batch, heads, padded, dim = ops.shape(q)
     blocks = (batch, heads, padded // BLOCK, BLOCK, dim)

@@ -32,10 +32,10 @@ from aaren.ops.state import (
     State,
     WindowState,
     cleaned,
-    empty_state,
     empty_window,
     merged,
     nonzero,
+    nothing_seen,
     summed,
 )
 
@@ -291,7 +291,7 @@ def _windowed(tokens, state, window):
 
 def _two_scans(tokens, length, window):
     """Outputs (B, H, T, D): of the beginnings of blocks of W, of their ends, and one merge for each step."""
-    missing = -length % window
+    missing = blocks.steps_to_whole(length, window)
     s = blocks.fill_up(tokens.scores, missing, -float("inf"))
     v = blocks.fill_up(ops.transpose(tokens.values, (0, 2, 1, 3)), missing)
     g = None if tokens.decays is None else blocks.fill_up(tokens.decays, missing)
@@ -409,7 +409,7 @@ def _first(scores, values, state):
     """The state before the first token, in the scores' type; time is the last axis of the scores."""
     if state is None:
         batch, heads = ops.shape(scores)[:2]
-        return empty_state(batch, heads, ops.shape(values)[-1], scores.dtype)
+        return nothing_seen(batch, heads, ops.shape(values)[-1], scores.dtype)
     return cleaned(State(*(ops.cast(part, scores.dtype) for part in state)))
 
 
@@ -426,7 +426,7 @@ def scan(s, v, g, state):
     inputs = [blocks.padded(s, -float("inf")), blocks.padded(v), *first]
     if g is not None:
         inputs.append(blocks.padded(g))
-    o, u, m = with_backward(_forward, _backward, constants=1)(*inputs)
+    o, u, m = _forward_and_backward(*inputs)
     return o[:, :, :length], u[:, :, :length], ops.stop_gradient(m[:, :, :length])
 
 
@@ -479,3 +479,7 @@ def _without_spoiled(spoiled, m0, u0, w0):
     empty = ops.zeros_like(u0)
     m0, u0 = ops.where(spoiled, -float("inf"), m0), ops.where(spoiled, empty, u0)
     return m0, u0, ops.where(spoiled[..., None], ops.zeros_like(w0), w0)
+
+
+# made once, since torch.compile cannot read how it is made
+_forward_and_backward = with_backward(_forward, _backward, constants=1)

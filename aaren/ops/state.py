@@ -103,7 +103,11 @@ def empty_state(batch: int, heads: int, dim: int, dtype: str | None = None) -> S
     """
     _checks.positive_int(heads, "heads")
     _checks.positive_int(dim, "dim")
-    dtype = dtype or result_type(keras.config.floatx())
+    return nothing_seen(batch, heads, dim, dtype or result_type(keras.config.floatx()))
+
+
+def nothing_seen(batch, heads, dim, dtype):
+    """`empty_state` of sizes that were checked, or that are known at run time only."""
     return State(
         ops.full((batch, heads), -float("inf"), dtype),
         ops.zeros((batch, heads), dtype),
