@@ -105,8 +105,9 @@ def prefix_attention(
         ValueError: a wrong rank, sizes that do not agree, a positive decay, a window below 1.
 
     Derivatives: of first and second order on every backend, in closed form the first. Reverse mode only: JAX's
-    `jvp` and `jacfwd`, and PyTorch's forward mode, raise an error of theirs; `jacrev`, `vmap`, `torch.func.grad`
-    and checkpointing work.
+    `jvp` and `jacfwd`, and PyTorch's forward mode, raise an error of theirs; `jacrev`, `hessian`, `vmap`,
+    `torch.func.grad` and `jacrev`, hooks on saved tensors and checkpointing work. `torch.compile` does
+    not take it with fullgraph=True: it stops at Keras's `max`.
 
     Example:
 
@@ -435,7 +436,7 @@ def _forward(s, v, m0, u0, w0, g=None):
     spoiled = ops.isnan(m0 + u0 + ops.sum(w0, axis=-1))
     nan = blocks.poison(s.dtype)
     m = blocks.running_max(ops.where(bad, nan, s), g, ops.where(spoiled, nan, m0))
-    m = ops.where(m > nan / 2, float("inf"), m)
+    m = ops.stop_gradient(ops.where(m > nan / 2, float("inf"), m))  # in second derivatives too
     m0, u0, w0 = _without_spoiled(spoiled, m0, u0, w0)
     u, w = blocks.running_sums(s, m, g, [ops.ones_like(s)[..., None], v], m0, [u0[..., None], w0])
     u = ops.where(ops.equal(m, float("inf")), float("nan"), u[..., 0])
