@@ -96,10 +96,10 @@ KINDS = ["tf_saved_model", "onnx", "litert"]
 
 
 def runs_as_keras(model, inputs, folder, kind):
+    wanted = [model(some if len(some) > 1 else some[0]) for some in inputs]  # Keras asks for a call
     run = exported(model, folder, kind)
-    for some in inputs:
-        named = dict(zip([i.name for i in model.inputs], some, strict=True))
-        close(run(**named), model(some if len(some) > 1 else some[0]))
+    for some, want in zip(inputs, wanted, strict=True):
+        close(run(**dict(zip([i.name for i in model.inputs], some, strict=True))), want)
 
 
 @marked(*on["tensorflow"])
