@@ -3,7 +3,8 @@
 Ways out, each executed in tests/test_exits.py. A one-step model, made by `layer.step` on `keras.Input`s, goes through
 all of them, its state as inputs and outputs. Whole sequences: `model.export` from TensorFlow as SavedModel and ONNX, of
 any length; as LiteRT, of a fixed length (`keras.Input((100, features))`); `jax.export` with symbolic batch and time;
-`torch.export` with fixed sizes. On PyTorch, ONNX of a scan over a sequence raises an error that says this.
+`torch.export` with fixed sizes. On PyTorch, ONNX of a scan over a sequence raises an error that says this. ONNX from TensorFlow
+has no exact gelu, in no Keras layer: give AarenBlock another activation there, such as "silu".
 """
 
 from aaren.layers.aaren import Aaren, AarenCell
