@@ -90,6 +90,31 @@ def jobs(quick):
         *("training.peak", 2**16 if quick else 2**20),
     )
     yield ratio("forward, T = 32: Aaren / Keras GRU", "at most 1", "training.short", 32, many)
+    yield ratio(
+        f"training step, T = {long}: with a forget gate / without",
+        *("at most 1.3", "forgetting.gate", long, few),
+    )
+    yield ratio(
+        f"training step, T = {long}: the last output alone / mean pooling",
+        *("at most 1.2", "forgetting.last", long, few),
+    )
+    far, width = (1024, 64) if quick else (16_384, 256)
+    yield ratio(
+        f"training step, T = {far}: window of {width} / a constant rate",
+        *("", "forgetting.window", far, width, few),
+    )
+    yield ratio(
+        f"training step, T = {far}: PyTorch's banded attention / window of {width}",
+        *("at least 1", "forgetting.banded", far, width, 3),
+    )
+    yield ratio(
+        "training step: 64 short episodes padded / packed with resets",
+        *("at least 1", "forgetting.packed", 64, 128 if quick else 512, few),
+    )
+    yield ratio(
+        f"the scan alone, T = {long}, forward and backward / four passes over the values",
+        *("at most 2", "forgetting.limit", long, few),
+    )
     late = 1000 if quick else 100_000
     yield ratio(f"step at token {late:,} / at token 10", "at most 1.1", "streams.late", late, many)
     yield ratio("error of outputs against float64", "at most 3e-6", "accuracy.outputs")
