@@ -367,7 +367,7 @@ def test_compensated_steps_go_on_where_plain_ones_stand_still():
         (dict(window=0), "window.*at least 1.*window=0"),
         (dict(window=2.5), "window.*integer.*2.5"),
         (
-            dict(window=4, initial_state=aaren.empty_state(2, 3, 4)),
+            dict(window=4, initial_state=aaren.State(*[np.zeros((2, 3))] * 2, np.zeros((2, 3, 4)))),
             "initial_state.*WindowState.*got State",
         ),
     ],
