@@ -7,7 +7,6 @@ CHROMIUM names the browser; without it the one on the PATH is taken.
 import functools
 import http.server
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -24,7 +23,6 @@ TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
 CHAPTERS = [chapter["file"] for part in TOC["parts"] for chapter in part["chapters"]]
 PAGES = [f"{name}.html" for name in [TOC["root"], *CHAPTERS]]
 MATHJAX = "https://cdn.jsdelivr.net/npm/mathjax@"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 @pytest.fixture(scope="session")
@@ -66,27 +64,13 @@ def address(book):
     server.server_close()
 
 
-@pytest.fixture(scope="session")
-def browser():
-    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
-    if not path:
-        reason = "no Chromium: install the package chromium, or name a browser with CHROMIUM=/path"
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def visit(browser, address):
+def visit(chromium, address):
     """Open a page with every request to another host refused; its troubles gather in page.troubles."""
     contexts = []
 
     def visit(path, **settings):
-        context = browser.new_context(**settings)
+        context = chromium.new_context(**settings)
         contexts.append(context)
         page = context.new_page()
         page.troubles = []

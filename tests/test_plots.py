@@ -123,7 +123,8 @@ def test_truth_of_another_length_is_an_error(series):
 
 def test_a_model_without_a_time_axis_is_an_error(series):
     with pytest.raises(
-        ValueError, match=r"`model` must map .*return_sequences=True.*\(2, 20, 2\) mapped to \(2, 2\)"
+        ValueError,
+        match=r"`model` must map .*return_sequences=True.*\(2, 20, 2\) mapped to \(2, 2\)",
     ):
         plot_hist2d(Noisy(rank=2), series, samples=2)
 

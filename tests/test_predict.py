@@ -1,9 +1,7 @@
 """`predict`: what it shows, what it refuses, and a reader's taps on a page."""
 
 import doctest
-import os
 import re
-import shutil
 
 import numpy as np
 import pytest
@@ -113,20 +111,6 @@ body { font: 16px sans-serif }
 html[data-theme=dark] { --pst-color-primary: #528fe4; color-scheme: dark; background: #121212; color: #ced6dd }
 html[data-theme=dark] .text_html { background: #ced6dd; color: #222832; padding: 0.5rem }
 </style></head><body><main>%s</main></body></html>"""
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
-    if not path:
-        reason = "needs Chromium: on the PATH, or named by CHROMIUM"
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

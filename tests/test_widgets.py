@@ -2,13 +2,10 @@
 
 import base64
 import functools
-import importlib.util
 import io
 import itertools
 import json
-import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -560,22 +557,6 @@ def test_nbval_compares_texts_and_not_pixels(shown):
 
 
 # On a page, in a browser ---------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    found = path and importlib.util.find_spec("playwright")
-    if not found and os.environ.get("CI") == "true":
-        pytest.fail("CI must have Chromium and playwright: install them, or set CHROMIUM.")
-    if not found:
-        pytest.skip("needs Chromium (on the PATH, or named by CHROMIUM) and playwright")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 def hostile(choice_of_text):
