@@ -1,6 +1,6 @@
 """The ways out of Keras, executed: SavedModel, ONNX, LiteRT, `jax.export`, `torch.export`; whole sequences and steps.
 
-SavedModel, ONNX from TensorFlow and `jax.export` take any batch and any time; LiteRT a fixed time; `torch.export` fixed
+SavedModel and `jax.export` take any batch and any time, ONNX from TensorFlow without forgetting; LiteRT a fixed time; `torch.export` fixed
 sizes. A one-step model has no time, and goes out everywhere, ONNX from PyTorch too.
 """
 
@@ -120,14 +120,25 @@ def test_a_one_step_model_goes_out(make, kind, tmp_path):
 @pytest.mark.parametrize("kind", KINDS)
 @every
 def test_a_whole_sequence_of_fixed_time_goes_out(make, kind, tmp_path):
+    if kind == "onnx" and make is LAYERS["window"]:
+        pytest.skip(
+            "tf2onnx writes a graph that gives NaN: aaren.layers says what to export instead"
+        )
     runs_as_keras(whole(make, TIME), [[sequence()], [sequence(batch=1)]], tmp_path, kind)
 
 
 @marked(*on["tensorflow"])
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("kind", ["tf_saved_model", "onnx"])
-@pytest.mark.parametrize("name", ["gate", "window", "linear"])
+@pytest.mark.parametrize(
+    "name, kind",
+    [
+        *((name, "tf_saved_model") for name in ("gate", "window", "linear")),
+        *(
+            (name, "onnx") for name in ("aaren", "linear")
+        ),  # aaren.layers says what the others can do
+    ],
+)
 def test_a_whole_sequence_of_any_time_goes_out(name, kind, tmp_path):
     inputs = [[sequence(time)] for time in (1, TIME, 300)]
     runs_as_keras(whole(LAYERS[name]), inputs, tmp_path, kind)

@@ -1,10 +1,14 @@
 """Attention layers that train in parallel over time and run token by token.
 
 Ways out, each executed in tests/test_exits.py. A one-step model, made by `layer.step` on `keras.Input`s, goes through
-all of them, its state as inputs and outputs. Whole sequences: `model.export` from TensorFlow as SavedModel and ONNX, of
-any length; as LiteRT, of a fixed length (`keras.Input((100, features))`); `jax.export` with symbolic batch and time;
-`torch.export` with fixed sizes. On PyTorch, ONNX of a scan over a sequence raises an error that says this. ONNX from TensorFlow
-has no exact gelu, in no Keras layer: give AarenBlock another activation there, such as "silu".
+all of them, its state as inputs and outputs (but for AarenBlock to ONNX from PyTorch, where Keras's LayerNormalization
+fails). Whole sequences: `model.export` from TensorFlow as SavedModel, of any length; as LiteRT, of a fixed length
+(`keras.Input((100, features))`); `jax.export` with symbolic batch and time; `torch.export` with fixed sizes.
+
+ONNX from TensorFlow takes whole sequences of any length without forgetting, and of a fixed length with `forget`. With
+`window` what tf2onnx writes gives NaN, and with `forget` and any length it stops in ONNX Runtime: export the one-step
+model there. It has no exact gelu, in no Keras layer: give AarenBlock another activation, such as "silu". On PyTorch,
+ONNX of a scan over a sequence raises an error that says this.
 """
 
 from aaren.layers.aaren import Aaren, AarenCell
