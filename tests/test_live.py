@@ -192,8 +192,9 @@ def test_the_book_complains_of_a_missing_picture(name, caplog, monkeypatch):
 
     from book.extension import check_pictures
 
-    # a build in the same process has kept Sphinx's records to itself
+    # a build in the same process has kept Sphinx's records to itself, and made them errors
     monkeypatch.setattr(logging.getLogger("sphinx"), "propagate", True)
+    monkeypatch.setattr(logging.getLogger("sphinx"), "handlers", [])
     html = live.page(name, EVERY[name])
     for body, told in [
         (html * 2, 0),

@@ -249,9 +249,8 @@ def flat(x):
 
 
 def _one_block(s):
-    count = ops.shape(s)[
-        2
-    ]  # no comparison where it is symbolic: an exporter would take its example's for all
+    count = ops.shape(s)[2]
+    # no comparison where it is symbolic: an exporter would take its example's for all
     return isinstance(count, int) and count == 1
 
 
@@ -260,4 +259,4 @@ def _cut(length, level):
     if isinstance(length, int):
         blocks = max(1, -(-length // BLOCK))
         return max(1, -(-length // blocks)), blocks
-    return (BLOCK, -(-length // BLOCK)) if level < LEVELS - 1 else (length, 1)
+    return (BLOCK, (length + BLOCK - 1) // BLOCK) if level < LEVELS - 1 else (length, 1)
