@@ -153,13 +153,17 @@ def test_gradients_equal_those_of_the_quadratic_form(time):
 
     def loss(s, v, g):
         outputs = aaren.prefix_attention(s, v, log_decay=g, mask=mask)
-        return ops.sum(ops.multiply(outputs, upstream))
+        return ops.sum(outputs * ops.convert_to_tensor(upstream, dtype=outputs.dtype))
 
-    got = oracle.autodiff(loss, scores, values, g)
+    exact = keras.backend.backend() != "jax"  # it has no float64 unless that is switched on
+    arrays = [np.asarray(a, "float64" if exact else "float32") for a in (scores, values, g)]
+    upstream = upstream.astype(arrays[0].dtype)
+    got = oracle.autodiff(loss, *arrays)
     kept = np.where(mask[..., None], g, 0)
     wanted = definitions.gradients(scores, values, upstream, mask, kept)
+    limit = 1e-12 if exact else 1e-5
     for a, b in zip(got, (*wanted[:2], np.where(mask[..., None], wanted[2], 0)), strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-5 * max(1, np.abs(b).max()))
+        np.testing.assert_allclose(a, b, atol=limit * max(1, np.abs(b).max()))
 
 
 @ways
@@ -188,16 +192,16 @@ def test_gradients_equal_finite_differences(way):
     got = oracle.autodiff(loss, *arrays)
     for i, array in enumerate(arrays):
         for at in list(np.ndindex(array.shape))[:: max(1, array.size // 12)]:
-            if not np.isfinite(array[at]) or (i == 2 and array[at] > -1e-5):
+            if not np.isfinite(array[at]) or (i == 2 and array[at] > -1e-4):
                 continue
             ends = []
-            for step in (1e-6, -1e-6):
+            for step in (1e-5, -1e-5):
                 moved = [a.copy() for a in arrays]
                 moved[i][at] += step
                 ends.append(
                     float(numpy(loss(*(ops.convert_to_tensor(a, dtype="float64") for a in moved))))
                 )
-            assert abs((ends[0] - ends[1]) / 2e-6 - got[i][at]) < 1e-7, (i, at)
+            assert abs((ends[0] - ends[1]) / 2e-5 - got[i][at]) < 1e-8, (i, at)
 
 
 # -- the layers --------------------------------------------------------------------------------------------

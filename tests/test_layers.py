@@ -90,6 +90,8 @@ def test_linear_attention_is_its_quadratic_form(causal):
 
 LAYERS = {
     "aaren": lambda **k: Aaren(3, 4, **k),
+    "constant": lambda **k: Aaren(3, 4, forget="constant", **k),
+    "gate and window": lambda **k: Aaren(3, 4, forget="gate", window=6, **k),
     "linear": lambda **k: LinearSelfAttention(3, 4, causal=True, **k),
     "linear not causal": lambda **k: LinearSelfAttention(3, 4, **k),
     "block": lambda **k: AarenBlock(5, **k),

@@ -89,10 +89,11 @@ def test_second_derivatives():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kind", [{}, {"forget": "gate", "window": 7}], ids=["plain", "forgets"])
 @pytest.mark.parametrize("jit", [False, True], ids=["graph", "XLA"])
-def test_fit_and_predict_compiled_or_not(jit):
+def test_fit_and_predict_compiled_or_not(jit, kind):
     inputs = keras.Input((None, 5))
-    model = keras.Model(inputs, aaren.layers.Aaren(2, 5, dropout=0.1)(inputs))
+    model = keras.Model(inputs, aaren.layers.Aaren(2, 5, dropout=0.1, **kind)(inputs))
     model.compile("adam", "mse", jit_compile=jit)
     x = np.random.default_rng(0).normal(size=(4, 40, 5)).astype("f")
     assert np.isfinite(model.fit(x, x, verbose=0).history["loss"][0])
