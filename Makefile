@@ -32,8 +32,8 @@ test-book: $(READY) ## only the browser tests
 	$(PYTHON_IN_VENV) -m pytest tests/test_book.py
 
 test-backends: $(BACKENDS_READY) ## the package's tests on JAX, then on PyTorch
-	KERAS_BACKEND=jax $(PYTHON_IN_VENV) -m pytest tests -m backends
-	KERAS_BACKEND=torch $(PYTHON_IN_VENV) -m pytest tests -m backends
+	KERAS_BACKEND=jax $(PYTHON_IN_VENV) -m pytest -n 2 --dist worksteal tests -m backends
+	KERAS_BACKEND=torch $(PYTHON_IN_VENV) -m pytest -n 2 --dist worksteal tests -m backends
 
 colab: $(READY) ## make the Colab edition of the chapters: _build/colab
 	$(PYTHON_IN_VENV) -m book.colab
