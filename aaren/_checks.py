@@ -64,11 +64,7 @@ def tensor(value, name):
     if keras.backend.is_keras_tensor(value):
         return value
     try:
-        if not hasattr(value, "dtype"):
-            return keras.ops.convert_to_tensor(value)
-        return keras.ops.convert_to_tensor(
-            value, dtype=keras.backend.standardize_dtype(value.dtype)
-        )
+        return keras.ops.convert_to_tensor(value)
     except (ValueError, TypeError) as error:
         raise ValueError(
             f"`{name}` must be an array of numbers; got {type(value).__name__}: {error}"
