@@ -62,7 +62,7 @@ def quadratic(arrays, way):
         if decays is not None:
             g = ops.where(arrays["reset"][..., None], 0.0 * decays, decays)
             s = s + ops.einsum("kil,blh->bhki", ops.cast(between, scores.dtype), g)
-        e = ops.exp(ops.where(seen, s - ops.max(ops.where(seen, s, -1e300), -1, True), -1e300))
+        e = ops.exp(ops.where(seen, s - ops.max(ops.where(seen, s, -1e30), -1, True), -1e30))
         u = ops.sum(e, -1, keepdims=True)
         p = e * ops.cast(seen, e.dtype) / ops.where(u == 0, 1.0 + u, u)
         return ops.einsum("bhki,bihd->bkhd", p, values)
