@@ -9,6 +9,7 @@ from keras import ops
 from aaren import _checks
 from aaren._types import Activation, Shape, Tensor
 from aaren.layers.aaren import Aaren
+from aaren.layers.layer import as_taken
 from aaren.ops.state import State, WindowState
 
 
@@ -144,12 +145,7 @@ class AarenBlock(keras.layers.Layer):
         _checks.features(x, self.projection.units, self.name)
         x = ops.cast(x, self.compute_dtype)
         mask, reset = _checks.by_step(mask, x, "mask"), _checks.by_step(reset, x, "reset")
-        if mask is not None:  # what is masked reaches nothing, NaN neither
-            x = ops.where(ops.cast(mask, "bool")[..., None], x, ops.zeros_like(x))
-        if self.go_backwards:
-            x, mask, reset = (
-                None if part is None else ops.flip(part, axis=1) for part in (x, mask, reset)
-            )
+        x, mask, reset = as_taken(x, mask, reset, self.go_backwards)
         o, *state = self.attention(
             self.attention_norm(x),
             mask=mask,

@@ -72,12 +72,7 @@ class SequenceLayer(keras.layers.Layer):
         _checks.features(x, self.cell.features, self.name)
         mask, reset = _checks.by_step(mask, x, "mask"), _checks.by_step(reset, x, "reset")
         x = self._floating(x)
-        if mask is not None:  # what is masked reaches nothing, NaN neither
-            x = ops.where(ops.cast(mask, "bool")[..., None], x, ops.zeros_like(x))
-        if self.go_backwards:
-            x, mask, reset = (
-                None if part is None else ops.flip(part, axis=1) for part in (x, mask, reset)
-            )
+        x, mask, reset = as_taken(x, mask, reset, self.go_backwards)
         state = self._first_state(x, initial_state)
         if training and self.dropout > 0:
             x = x * self.cell.input_noise(ops.shape(x)[0], x.dtype)[:, None]
@@ -252,6 +247,15 @@ class Step(keras.layers.Layer):
     def from_config(cls, config):
         config = dict(config)
         return cls(keras.saving.deserialize_keras_object(config.pop("layer")), **config)
+
+
+def as_taken(x, mask, reset, backwards):
+    """The sequence as a layer takes it: what is masked reaches nothing, NaN neither; from its end if asked."""
+    if mask is not None:
+        x = ops.where(ops.cast(mask, "bool")[..., None], x, ops.zeros_like(x))
+    if not backwards:
+        return x, mask, reset
+    return tuple(None if part is None else ops.flip(part, axis=1) for part in (x, mask, reset))
 
 
 class _Kept:
