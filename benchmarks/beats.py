@@ -1,4 +1,4 @@
-"""A beat in a long recording: what chapter 12 shows, recorded.
+"""A beat in a long recording: what chapter 13 shows, recorded.
 
     python -m benchmarks.beats            # all; an hour or more on two quiet cores; goes on where it stopped
     python -m benchmarks.beats --quick    # a few steps of a few streams, one seed: does it run? Nothing is kept

@@ -1,4 +1,4 @@
-"""The search of chapter 13: which noise, and positions or none, for each of its three networks.
+"""The search of chapter 14: which noise, and positions or none, for each of its three networks.
 
 python -m benchmarks.vowels    # about ten minutes on two cores; writes benchmarks/vowels.json
 
@@ -14,7 +14,7 @@ import nbformat
 import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
-CHAPTER, LAST = ROOT / "chapters" / "13-against-a-transformer.ipynb", "def answers("
+CHAPTER, LAST = ROOT / "chapters" / "14-against-a-transformer.ipynb", "def answers("
 NOISES, POSITIONS, FOLDS, SEEDS = (0.3, 0.6), (False, True), 3, 3
 
 

@@ -137,7 +137,7 @@ def test_chapter_12_shows_what_its_record_ran():
                 part.body.pop(0)
         return {part.name: ast.unparse(part) for part in parts}
 
-    path = machine.ROOT / "chapters" / "12-a-beat-in-a-long-recording.ipynb"
+    path = machine.ROOT / "chapters" / "13-a-beat-in-a-long-recording.ipynb"
     cells = json.loads(path.read_text("utf-8"))["cells"]
     shown = functions("\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code"))
     ran = functions((machine.ROOT / "benchmarks" / "beats.py").read_text("utf-8"))

@@ -149,7 +149,7 @@ def test_first_cell_installs_this_commit_of_this_repository(colab, edition, chap
 
 
 def test_a_chapter_brings_the_files_that_it_reads(edition, tmp_path, monkeypatch):
-    cells = edition["14-what-it-costs"].cells
+    cells = edition["15-what-it-costs"].cells
     (place,) = [i for i, cell in enumerate(cells) if '"../benchmarks/results.json"' in cell.source]
     assert cells[place - 1].metadata.cellView == "form"
     monkeypatch.chdir(tmp_path)

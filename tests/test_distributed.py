@@ -1,4 +1,4 @@
-"""Beyond one device, on JAX: the listing of chapter 14 that cuts a sequence over workers, and data-parallel training.
+"""Beyond one device, on JAX: the listing of chapter 15 that cuts a sequence over workers, and data-parallel training.
 
 Each runs in a process of its own, with four virtual devices. TensorFlow's side runs in the chapter itself.
 """
@@ -17,7 +17,7 @@ pytestmark = [
     pytest.mark.backends,
     pytest.mark.skipif(keras.backend.backend() != "jax", reason="virtual devices of JAX"),
 ]
-CHAPTER = Path(__file__).parent.parent / "chapters" / "14-what-it-costs.ipynb"
+CHAPTER = Path(__file__).parent.parent / "chapters" / "15-what-it-costs.ipynb"
 
 CUT = """
 import numpy as np
