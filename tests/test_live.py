@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from aaren._book import live
+from aaren.stream import Stream, encode
 from aaren.widgets import live as show
 
 ENGINE = Path(live.ENGINE).read_text(encoding="utf-8")
@@ -24,7 +25,38 @@ PAGE = """<!doctype html><html lang="en" data-theme="{theme}"><head><meta charse
 body {{ color: var(--pst-color-text-base); background: var(--pst-color-background); font: 16px/1.5 sans-serif;
   max-width: 720px; margin: auto }}</style></head><body><main>{body}</main></body></html>"""
 CELLS = ("package", "zero", "naive", "bare")
+
+
+def attention(rng, features, heads, dim, **more):
+    """A layer of a stream's file, with forgetting and dropout."""
+    doc = {
+        "kind": "aaren",
+        "name": f"layer_{features}",
+        "concat_heads": False,
+        "activation": "silu",
+    }
+    doc |= {
+        "dropout": 0.1,
+        "recurrent_dropout": 0.01,
+        "bias": encode(rng.normal(size=(heads, dim))),
+    }
+    doc["scores"] = encode(rng.normal(size=(features, heads)))
+    doc["values"] = encode(rng.normal(size=(features, heads, dim)))
+    return doc | {"forget": {"bias": encode(rng.normal(size=heads))}} | more
+
+
+def document(*layers):
+    return {"format": "aaren.stream", "version": 1, "features": 2, "layers": list(layers)}
+
+
+def stack(seed=0):
+    rng = np.random.default_rng(seed)
+    last = attention(rng, 5, 3, 2, activation="linear")
+    return document(attention(rng, 2, 4, 5), last)
+
+
 EVERY = {
+    "wave": {"model": stack(), "runs": 6},
     "cell": {},
     "scan": {},
     "state": {},
@@ -77,7 +109,8 @@ def engine(page, call):
 def test_an_output_is_small_and_asks_for_nothing(name):
     html = live.page(name, EVERY[name])
     picture = re.search(r'<img src="(data:image/svg\+xml,[^"]*)" alt="([^"]+)">', html)
-    assert len(html) - len(picture[1]) < 30_000
+    weights = len(live._json(EVERY[name].get("model", "")))
+    assert len(html) - len(picture[1]) - weights < 30_000
     assert len(picture[1]) < 8_000
     assert not re.search(r"https?://(?!www\.w3\.org)|url\(|@import|import\(| id=", unquote(html))
     minidom.parseString(unquote(picture[1].split(",", 1)[1]))
@@ -102,7 +135,7 @@ def test_without_scripts_there_is_a_picture_and_how_to_wake_it(visit, name):
 def test_scripts_that_run_again_change_nothing(visit, name):
     page = visit(*[live.page(name, EVERY[name])] * 2)
     assert page.get_by_text("trust this notebook").count() == 0
-    assert page.get_by_role("img").count() == 0
+    assert page.locator("img").count() == 0
     count = page.locator(".aaren-live *").count()
     page.evaluate(  # JupyterLab and VS Code put every script in anew
         """() => document.querySelectorAll("script").forEach((old) => {
@@ -173,6 +206,18 @@ def test_a_phone_shows_it_all(visit, name):
         (lambda: show("cost", heads=3), "heads must be one of .*; got 3"),
         (lambda: show("cost", precision="int8"), "precision must be one of .*; got 'int8'"),
         (lambda: show("cell", value_range=(2, 1)), r"value_range must be \(low, high\) with low"),
+        (lambda: show("wave"), "must be those of the component .*got .*'model'"),
+        (lambda: show("wave", model=3), "model must be a file .*; got 3"),
+        (lambda: show("wave", model={"format": "x"}), "aaren.stream"),
+        (lambda: show("wave", model=stack(), theta=[1]), "theta must have 2 frequencies.*; got 1"),
+        (lambda: show("wave", model=stack(), dropout=0.1), "dropout must be one of .*; got 0.1"),
+        (lambda: show("wave", model=stack(), steps=5), "steps must be one of .*; got 5"),
+        (
+            lambda: show(
+                "wave", model=document(attention(np.random.default_rng(0), 2, 1, 1, window=3))
+            ),
+            "model must be a stack of Aaren layers without a window.*; got aaren",
+        ),
     ],
 )
 def test_bad_input_is_named(call, message):
@@ -833,3 +878,173 @@ def test_the_picture_of_the_costs_tells_what_the_page_tells(visit):
     alt = re.search(r'alt="([^"]*)"', live.page("cost", {"layers": 3}))[1]
     for row in costs(page):
         assert f"{row[0]:,.0f}" in alt
+
+
+# -- a wave and a trained network ---------------------------------------------------------------------------
+
+
+def drawn(page):
+    """What the page shows, once the dropout runs are done: wave, answers, mean and band of the runs."""
+    page.wait_for_function("!document.querySelector('.aaren-live [data-busy]')")
+    texts = page.locator("path[data-values]").evaluate_all("l => l.map((n) => n.dataset.values)")
+    band, wave, mean, answers = map(json.loads, texts)
+    return np.array([wave, answers, mean, band])
+
+
+def answered(document, wave):
+    """Answers, and the state after each step, in Python."""
+    stream, beside = Stream(document), np.sin(np.arange(len(wave)))
+    states, answers = [], []
+    for token in zip(wave, beside):
+        answers.append(stream.step(token)[0])
+        states.append(stream.state)
+    return np.array(answers), states
+
+
+def dice(seed):
+    """The engine's random numbers (mulberry32)."""
+    while True:
+        seed = (seed + 0x6D2B79F5) % 2**32
+        x = ((seed ^ seed >> 15) * (seed | 1)) % 2**32
+        x ^= (x + (x ^ x >> 7) * (x | 61)) % 2**32
+        yield ((x ^ x >> 14) % 2**32) / 2**32
+
+
+def test_the_answers_and_the_state_are_those_of_python(visit):
+    page = visit(live.page("wave", EVERY["wave"]))
+    for button, wave in [
+        ("slow wave", np.sin(0.1 * np.arange(120))),
+        ("fast wave", np.sin(np.arange(120))),
+        ("a step", np.where(np.arange(120) < 60, -1, 1)),
+        ("another frequency", np.sin(0.4 * np.arange(120))),
+    ]:
+        page.get_by_role("button", name=button).click()
+        shown = drawn(page)
+        np.testing.assert_allclose(shown[0], wave, atol=1e-14)
+        expected, states = answered(stack(), wave)
+        np.testing.assert_allclose(shown[1], expected, rtol=1e-12, atol=1e-13)
+        heads = page.locator("[data-u]").evaluate_all(
+            "l => l.map((n) => [n.dataset.u, n.dataset.o])"
+        )
+        u = np.concatenate([memory["u"] for memory in states[40]])
+        o = [row for memory in states[40] for row in memory["w"] / memory["u"][:, None]]
+        np.testing.assert_allclose([float(votes) for votes, _ in heads], u, rtol=1e-12)
+        for (_, text), row in zip(heads, o, strict=True):
+            np.testing.assert_allclose(json.loads(text), row, rtol=1e-12)
+    assert (
+        "40 numbers" in page.locator(".aaren-small").last.inner_text()
+    )  # 4 (2 + 5) + 3 (2 + 2) = 40
+
+
+def test_the_band_is_that_of_keras_with_the_same_masks(visit):
+    keras = pytest.importorskip("keras")
+    from aaren.models import ScanRNNAttentionModel
+
+    keras.utils.set_random_seed(3)
+    model = ScanRNNAttentionModel([4, 3], [5, 2], forget="constant")
+    wave = np.stack([np.sin(0.1 * np.arange(120)), np.sin(np.arange(120))], axis=1)
+    model.build((None, None, 2))
+    page = visit(live.page("wave", {"model": model, "dropout": 30, "runs": 24, "seed": 5}))
+    shown, masks = drawn(page), {0: [], 1: []}
+    for run in range(24):  # the engine draws one number for each entry of each mask
+        draws = dice(5 + run)
+        for index, (part, features) in enumerate(zip(model.parts, (2, 5))):
+            for size, rate in ((features, 0.3), (part.heads * part.dim, 0.01)):
+                drops = np.array([next(draws) for _ in range(size)]) < rate
+                masks[index].append(np.where(drops, 0, 1 / (1 - rate)))
+    for index, part in enumerate(model.parts):
+        inputs, reads = (np.array(masks[index][i::2], "float32") for i in range(2))
+        assert 0 < (inputs == 0).mean() < 1
+        part.cell.dropout = 0.3
+        part.cell.input_noise = lambda *_, inputs=inputs: keras.ops.convert_to_tensor(inputs)
+        part.cell.state_noise = lambda *_, part=part, reads=reads: keras.ops.convert_to_tensor(
+            reads.reshape(24, part.heads, part.dim)
+        )
+    batch = np.repeat(wave[None].astype("float32"), 24, axis=0)
+    runs = np.asarray(model(batch, training=True))[..., 0]
+    np.testing.assert_allclose(shown[2], runs.mean(axis=0), atol=2e-6)
+    np.testing.assert_allclose(shown[3], 2 * runs.std(axis=0), atol=5e-6)
+    plain = np.asarray(model(batch[:1]))[0, :, 0]
+    np.testing.assert_allclose(shown[1], plain, atol=2e-6)
+
+
+def test_the_rate_the_runs_and_the_masks_change_the_band_and_not_the_answer(visit):
+    page = visit(live.page("wave", EVERY["wave"]))
+
+    def slider(name):
+        return page.locator("input").and_(page.get_by_role("slider", name=name))
+
+    before = drawn(page)
+    for change in (
+        lambda: slider("dropout").press("ArrowRight"),
+        lambda: slider("runs").press("PageUp"),
+        lambda: page.get_by_role("button", name="Draw new masks").click(),
+    ):
+        change()
+        after = drawn(page)
+        assert (after[3] != before[3]).any()
+        np.testing.assert_array_equal(after[:2], before[:2])
+        before = after
+    slider("dropout").press("Home")
+    assert drawn(page)[3].max() < before[3].max()
+    assert "hardly a band" in page.locator(".aaren-words").inner_text()
+
+
+def test_the_pen_draws_by_key_mouse_and_touch_and_the_past_stays(visit):
+    phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+    page = visit(live.page("wave", EVERY["wave"]), **phone)
+    pen, before = page.locator("g[role=slider]"), drawn(page)
+    pen.press("ArrowUp")  # step 41 rises, and the two to the right take its value
+    pen.press("ArrowRight")
+    pen.press("ArrowRight")
+    pen.press("Shift+ArrowRight")  # moves without drawing
+    after = drawn(page)
+    assert after[0][40] == pytest.approx(round(before[0][40] + 0.1, 2))
+    assert (after[0][40:43] == after[0][40]).all() and after[0][43] == before[0][43]
+    assert pen.get_attribute("aria-valuetext").endswith("step 44 of 120")
+    np.testing.assert_array_equal(after[1:, :40], before[1:, :40])  # no answer looks ahead
+    assert (after[1, 40:44] != before[1, 40:44]).all()
+    paper = page.locator(".aaren-paper")
+    paper.scroll_into_view_if_needed()
+    box = paper.bounding_box()
+    x, y = box["x"] + 0.7 * box["width"], box["y"] + 0.25 * box["height"]
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 60, y, steps=2)
+    page.mouse.up()
+    page.mouse.move(x + 60, y + 90)  # let go
+    by_mouse = drawn(page)
+    high = np.flatnonzero(by_mouse[0] != after[0])
+    assert len(high) >= 15 and (np.diff(high) == 1).all() and high[0] > 75
+    np.testing.assert_allclose(by_mouse[0][high], 1, atol=0.05)
+    touch = page.context.new_cdp_session(page)
+    low = y + 0.5 * box["height"]
+    for kind, points in [
+        ("touchStart", [{"x": x, "y": low}]),
+        ("touchMove", [{"x": x + 30, "y": low}]),
+        ("touchMove", [{"x": x + 60, "y": low}]),
+        ("touchEnd", []),
+    ]:
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    by_touch = drawn(page)
+    moved = np.flatnonzero(by_touch[0] != by_mouse[0])
+    assert len(moved) >= 8 and (np.diff(moved) == 1).all()
+    np.testing.assert_allclose(by_touch[0][moved], -1, atol=0.05)
+
+
+def test_a_model_s_path_its_stream_and_its_file_are_the_same(tmp_path, capsys):
+    path = tmp_path / "model.json"
+    stream = Stream(stack())
+    stream.run(np.ones((3, 2)))
+    stream.save(path)  # with a state, which the page leaves out
+    pages = {live.page("wave", {"model": model}) for model in (path, str(path), stream, stack())}
+    assert len(pages) == 1
+    show("wave", model=stream)
+    assert capsys.readouterr().out == "live('wave', model=a model)\n"
+
+
+def test_the_picture_of_the_wave_tells_the_error(visit):
+    page = visit(live.page("wave", EVERY["wave"]))
+    shown = drawn(page)
+    off = np.sqrt(np.mean((shown[1] - shown[0]) ** 2))
+    assert f"They are {off:.2g} off" in live.page("wave", EVERY["wave"])

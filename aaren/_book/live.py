@@ -10,9 +10,12 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
+
+import numpy as np
 
 from aaren._book.explore import _display
 from aaren.plots import COLORS
@@ -55,6 +58,11 @@ def live(component: str, /, **options: Any) -> None:
             * "state": a game. `n` keys pass, `H` numbers may be kept, one is asked for; `seed`; `todo`.
             * "cost": bytes kept and work of Aaren, linear attention and a cache. `layers`, `heads`, `dim`, `length`
               (powers of two but for the layers); `precision`: "float64", "float32" or "float16"; `todo`.
+            * "wave": a wave to draw, and a trained model that streams it. `model`: a file of `aaren.stream.save`, a
+              `Stream`, or a Keras model, a stack of Aaren layers with as many features as `theta` has frequencies:
+              those it was trained on; the reader draws the first, the others run on beside it. `steps`: 20 to 300;
+              `dropout`: of the runs at first, a whole number of percent (the model's own if None); `runs`; `seed`;
+              `todo`.
         **options: what the component shows at first.
 
     Raises:
@@ -74,6 +82,8 @@ def _repr(value: Any) -> str:
         return _repr(value.tolist())
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(_repr, value))}]"
+    if hasattr(value, "layers") or isinstance(value, Mapping):
+        return "a model"
     # few digits: the same on every processor
     return f"{value:.4g}" if isinstance(value, float) else repr(value)
 
@@ -101,7 +111,7 @@ def page(component: str, options: Mapping[str, Any]) -> str:
         f'<script type="application/json" class="aaren-options">{_json(checked)}</script>\n'
         f'<script class="aaren-code">\n{script(component)}</script>\n</div>'
     )
-    size = len(text.encode()) - len(source)
+    size = len(text.encode()) - len(source) - len(_json(checked.get("model", "")))
     if size > MAX_BYTES:
         raise ValueError(f"a component must have at most {MAX_BYTES} bytes of HTML; got {size}.")
     return text
@@ -487,7 +497,98 @@ def _cost_picture(options: Mapping[str, Any]) -> tuple[str, str]:
     return _svg(700, 250, *shapes), alt
 
 
+# -- a trained model ----------------------------------------------------------------------------------------
+
+
+def _document(model: Any) -> dict[str, Any]:
+    """What a file of `aaren.stream.save` holds, from its path, its stream, or the model itself."""
+    from aaren.stream import FORMAT, VERSION, Stream, load
+
+    if isinstance(model, (str, PathLike)):
+        stream = load(model)
+    elif isinstance(model, (Stream, Mapping)):
+        stream = model if isinstance(model, Stream) else Stream(dict(model))
+    elif hasattr(model, "get_weights"):
+        from aaren._stream_fold import fold
+
+        stream = Stream({"format": FORMAT, "version": VERSION, **fold(model)})
+    else:
+        raise ValueError(
+            f"model must be a file of aaren.stream.save, a Stream or a Keras model; got {model!r:.80}."
+        )
+    return {name: part for name, part in stream.document.items() if name != "state"}
+
+
+# -- a wave and a trained network -----------------------------------------------------------------------------
+
+
+def _wave_options(
+    model,
+    theta=(0.1, 1.0),
+    steps=120,
+    dropout=None,
+    runs=40,
+    seed=1,
+    todo="Draw a wave: drag in the picture, or focus the pen and press the arrow keys (with Shift it moves "
+    "without drawing). The trained model answers each step from the steps before it.",
+):
+    document = _document(model)
+    theta = _numbers("theta", theta, 1, 8, 0)
+    if document["features"] != len(theta):
+        raise ValueError(
+            f"theta must have {document['features']} frequencies, one for each feature of the model; got {len(theta)}."
+        )
+    layers = document["layers"]
+    if not all(
+        layer["kind"] == "aaren" and layer.get("window") is None
+        for layer in layers
+        if layer["kind"] not in ("dense", "activation", "affine", "layer_normalization")
+    ) or not any(layer["kind"] == "aaren" for layer in layers):
+        kinds = ", ".join(layer["kind"] for layer in layers)
+        raise ValueError(
+            f"model must be a stack of Aaren layers without a window, so that its state can be drawn; got {kinds}."
+        )
+    rates = [layer.get("dropout") or 0 for layer in layers]
+    percent = round(100 * max(rates)) if dropout is None else dropout
+    return {
+        "model": document,
+        "theta": theta,
+        "steps": _one_of("steps", steps, range(20, 301)),
+        "dropout": _one_of("dropout", percent, range(61)),
+        "runs": _one_of("runs", runs, range(2, 101)),
+        "seed": _one_of("seed", seed, range(2**31)),
+        "todo": str(todo),
+    }
+
+
+def _wave_picture(options: Mapping[str, Any]) -> tuple[str, str]:
+    from aaren.stream import Stream
+
+    stream, (first, *_) = Stream(options["model"]), options["theta"]
+    waves = np.sin(np.outer(np.arange(options["steps"]), options["theta"]))
+    wave, answers = waves[:, 0], stream.run(waves)[:, 0]
+    x = np.linspace(40, 690, len(wave))
+
+    def trail(values):
+        heights = 20 + 90 * (2 - np.clip(values, -2, 2)) / 2
+        return "M" + "L".join(f"{a:.0f} {b:.1f}" for a, b in zip(x, heights))
+
+    shapes = [
+        _shape("path", d=trail(wave), fill="none", stroke="#999", stroke_width=5),
+        _shape("path", d=trail(answers), fill="none", stroke=COLORS["output"], stroke_width=2.5),
+        _text(40, 222, f"Grey: a wave of frequency {first:g}. Line: the trained model's answers."),
+    ]
+    off = float(np.sqrt(np.mean((answers - wave) ** 2)))
+    numbers = sum(part.size for memory in stream.state for part in memory.values())
+    alt = (
+        f"A wave of frequency {first:g} over {len(wave)} steps, and a trained model's answers. They are {off:.2g} off "
+        f"(root mean square). After each step the model keeps {numbers} numbers."
+    )
+    return _svg(700, 232, *shapes), alt
+
+
 COMPONENTS = {
+    "wave": Component(_wave_options, _wave_picture, "A trained network, computing in this page"),
     "state": Component(_state_options, _state_picture, "Be the state: a game in this page"),
     "cost": Component(_cost_options, _cost_picture, "What would it cost, computed in this page"),
     "scan": Component(_scan_options, _scan_picture, "Scans, computing in this page"),
