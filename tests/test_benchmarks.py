@@ -113,13 +113,20 @@ def test_one_token_is_the_same_in_every_form(tmp_path):
     trained = tokens.model()
     loaded = tokens.stream(trained, tmp_path)
     x = tokens.token(3)
-    steps = tokens.forms(trained, loaded, batch=3)
-    answers = {
-        name: [step(x * i) for i in (1, 2, -1)] for name, step in steps.items() if "GRU" not in name
-    }
-    assert len(answers) == 4
+    steps = tokens.forms(trained, loaded, 3, tmp_path)
+    same = ["bare NumPy", "Stream", "Keras, compiled step", "Keras, eager step", "ONNX Runtime"]
+    answers = {name: [steps[name](x * i) for i in (1, 2, -1)] for name in same}
     for answer in answers.values():
         np.testing.assert_allclose(answer, answers["Stream"], atol=1e-5)
+
+
+def test_attention_is_over_the_last_tokens(monkeypatch):
+    monkeypatch.setattr(tokens, "CACHE", 3)
+    step, (x, other) = tokens.attention(1), np.eye(64, dtype="float32")[:2, None]
+    answers = [step(token) for token in (other, x, x, x, x, other)]
+    np.testing.assert_allclose(answers[3], answers[4], atol=1e-6)  # x alone is left
+    for answer in (answers[2], answers[5]):
+        assert np.abs(answer - answers[4]).max() > 1e-3
 
 
 def test_one_token_is_timed(tmp_path):
