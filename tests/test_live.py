@@ -515,7 +515,7 @@ FORMS = ("sequential", "hillis", "blelloch", "blocks", "tree")
 
 def folded(items, op):
     """Items joined one after the other; scores and values as a state."""
-    if op == "merge":
+    if op in ("merge", "sums"):
         s, v = np.array(items, float).T
         m = s.max()
         e = np.exp(s - (0 if np.isneginf(m) else m))
@@ -564,11 +564,11 @@ def expected_counts(form, n, C):
 
 def seeded_scan(seed):
     rng = np.random.default_rng(seed)
-    op = ("+", "max", "join", "merge")[seed % 4]
+    op = ("+", "max", "join", "merge", "sums")[(seed + seed // 5) % 5]
     n = int(rng.integers(2, 17))
     if op == "join":
         items = list("abcdefghijklmnop"[:n])
-    elif op == "merge":
+    elif op in ("merge", "sums"):
         items = rng.normal(scale=30, size=(n, 2)).round(1).tolist()
         items[rng.integers(n)][0] = -np.inf
     else:
@@ -584,7 +584,7 @@ def seeded_scan(seed):
 
 
 def test_every_number_in_a_scan_is_that_of_python(visit):
-    cases = [seeded_scan(seed) for seed in range(20)]
+    cases = [seeded_scan(seed) for seed in range(25)]
     page = visit(*(live.page("scan", case) for case in cases))
     for root, case in zip(page.locator(".aaren-live").all(), cases, strict=True):
         items, op, n = case["items"], case["op"], len(case["items"])

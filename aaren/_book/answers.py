@@ -558,6 +558,9 @@ def blocked_cases():
     return several + [(f"{n} tokens in blocks of {C}", (*tokens(n), C)) for n, C in sizes]
 
 
+# Chapter 7 -----------------------------------------------------------------------------------
+
+
 def backward(kept, grad_o):
     """Return the gradients (T, 1) by the scores and (T, D) by the values of all prefixes' outputs.
 
@@ -848,11 +851,11 @@ PUZZLES = {
         {"exponentials": 128 * 128 // 4},
         "128 tokens in blocks of 4",
     ),
-    "backward": Puzzle(6, backward, PAIR, BACKWARD, backward_cases),
-    "linear": Puzzle(8, linear, ARRAY, LINEAR, linear_cases),
-    "forget": Puzzle(9, forget, TRIPLE, FORGET, forget_cases),
+    "backward": Puzzle(7, backward, PAIR, BACKWARD, backward_cases),
+    "linear": Puzzle(9, linear, ARRAY, LINEAR, linear_cases),
+    "forget": Puzzle(10, forget, TRIPLE, FORGET, forget_cases),
     "window": Puzzle(
-        9,
+        10,
         window,
         ITEMS,
         WINDOW,

@@ -52,7 +52,8 @@ def live(component: str, /, **options: Any) -> None:
               `lines=False` leaves out table, equation and code; `score_range`, `value_range`: what can be dragged
               to, as (low, high); `todo`: the sentence above it.
             * "scan": who merges what, when. `items`: 2 to 16 numbers, strings (op="join") or pairs (score, value)
-              (op="merge"); `op`: "+", "max", "join", "merge" (⊕) or "mean" (not associative); `form`: "sequential",
+              (op="merge", "sums"); `op`: "+", "max", "join", "merge" (⊕, outputs are shown), "sums" (⊕, sums are
+              shown) or "mean" (not associative); `form`: "sequential",
               "hillis", "blelloch", "blocks" (of `C`) or "tree" (the total only); `forms`: those to choose from;
               `direction`: "forward" or "backward"; `todo`.
             * "state": a game. `n` keys pass, `H` numbers may be kept, one is asked for; `seed`; `todo`.
@@ -326,7 +327,8 @@ def _cell_picture(options: Mapping[str, Any]) -> tuple[str, str]:
 
 # -- the scan -----------------------------------------------------------------------------------------------
 
-OPERATORS = ("+", "max", "join", "merge", "mean")
+OPERATORS = ("+", "max", "join", "merge", "sums", "mean")
+PAIRS = ("merge", "sums")
 FORMS = ("sequential", "hillis", "blelloch", "blocks", "tree")
 
 
@@ -347,7 +349,7 @@ def _scan_options(
         raise ValueError(f"items must be 2 to 16 items; got {items!r}.")
     if op == "join":
         texts: list[Any] = [str(item) for item in listed]
-    elif op == "merge":
+    elif op in PAIRS:
         pairs = [_numbers("an item (score, value)", item, 2, 2) for item in listed]
         texts = [[_told(x) for x in pair] for pair in pairs]
     else:
@@ -381,19 +383,23 @@ def _scan_rounds(form: str, n: int, C: int) -> list[list[tuple[int, int]]]:
 
 def _scan_picture(options: Mapping[str, Any]) -> tuple[str, str]:
     items, form = options["items"], options["form"]
-    if options["op"] == "merge":
+    backward = options["direction"] == "backward"
+    if options["op"] in PAIRS:
         items = [f"{s}: {v}" for s, v in items]
     rounds = _scan_rounds(form, len(items), options["C"])
     columns = 1 + max(max(to for _, to in merges) for merges in rounds)
     wide, high = 620 / columns, min(46, 440 / len(rounds))
-    shapes = [
-        _text(70 + wide * (i + 0.5), 20, item, text_anchor="middle") for i, item in enumerate(items)
-    ]
+
+    def middle(i):  # of the i-th item that the scan meets
+        return 70 + wide * (columns - i - 0.5 if backward else i + 0.5)
+
+    met = items[::-1] if backward else items
+    shapes = [_text(middle(i), 20, item, text_anchor="middle") for i, item in enumerate(met)]
     for r, merges in enumerate(rounds):
         y = 28 + high * r
         shapes.append(_text(4, y + high * 0.8, f"round {r + 1}"))
         for here, to in merges:
-            x, end = (70 + wide * (i + 0.5) for i in (here, to))
+            x, end = middle(here), middle(to)
             line: dict[str, Any] = {"stroke": COLORS["output"], "stroke_width": 1.5}
             shapes.append(
                 _shape("path", d=f"M{x:.0f} {y:.0f}L{end:.0f} {y + high - 5:.0f}", **line)
@@ -402,7 +408,7 @@ def _scan_picture(options: Mapping[str, Any]) -> tuple[str, str]:
     count = sum(map(len, rounds))
     alt = (
         f"The {form} scan of {len(items)} items, {', '.join(items)}: {count} merges in {len(rounds)} rounds. "
-        "A line leads from an earlier item to the place where it is merged."
+        f"A line leads from {'a later' if backward else 'an earlier'} item to the place where it is merged."
     )
     return _svg(700, 36 + high * len(rounds), *shapes), alt
 

@@ -14,6 +14,8 @@ const OPERATORS = {
   mean: { ...numeric, name: "mean of two (not associative)", of: (a, b) => (a + b) / 2,
     why: "The mean of two is not associative: in (x∘y)∘z the last item weighs half, in x∘(y∘z) the first. So regrouping changes the answer." },
 };
+// the same ⊕, for sums: what stands in the boxes is w, measured by e^m
+OPERATORS.sums = { ...OPERATORS.merge, name: "⊕, its sum w", text: (x) => show(x.w[0], 3), full: (x) => `${show(x.w[0])} in units of ${show(Math.exp(x.m))}` };
 const FORMS = { sequential: "sequential", hillis: "Hillis–Steele", blelloch: "Blelloch", blocks: "blocks", tree: "tree: total only" };
 
 // Who merges what, when: nodes {col, row, from, lo, hi}; a node that merges nothing is an input, a copy or empty.
@@ -97,7 +99,7 @@ start("scan", (stage, options) => {
   const top = make("div", {}), bottom = make("div", {}), counts = make("div", { class: "aaren-counts" });
   const scroll = make("div", { class: "aaren-scroll" }, top, svg, bottom);
   const op = () => OPERATORS[opName];
-  const fresh = (k) => opName === "join" ? ["abcdefghijklmnop"[k]] : opName === "merge" ? [String([0, 1, 2, 0.5][k % 4]), String([1, 2, 3, 4][k % 4])] : [String([3, 1, 4, 1, 5, 9, 2, 6][k % 8])];
+  const fresh = (k) => opName === "join" ? ["abcdefghijklmnop"[k]] : op().rows ? [String([0, 1, 2, 0.5][k % 4]), String([1, 2, 3, 4][k % 4])] : [String([3, 1, 4, 1, 5, 9, 2, 6][k % 8])];
 
   const compute = () => {
     graph = plan(form, texts.length, C);
@@ -259,7 +261,7 @@ start("scan", (stage, options) => {
     chosen = x - 1;
   }));
   const which = choice("operator", Object.entries(OPERATORS).map(([key, { name }]) => [key, name]), opName, (to) => change(() => {
-    const kept = opName !== "join" && opName !== "merge" && to !== "join" && to !== "merge";
+    const kind = (name) => name === "join" ? 0 : OPERATORS[name].rows ? 2 : 1, kept = kind(opName) === kind(to);
     opName = to;
     if (!kept) texts = texts.map((_, i) => fresh(i));
   }));
