@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from aaren._book import live
-from aaren.stream import Stream, encode
+from aaren.stream import Stream, decode, encode
 from aaren.widgets import live as show
 
 ENGINE = Path(live.ENGINE).read_text(encoding="utf-8")
@@ -55,7 +55,35 @@ def stack(seed=0):
     return document(attention(rng, 2, 4, 5), last)
 
 
+def reader(answers=2, gate=False, **more):
+    """A causal stem, four heads, a read-out: for tokens of two samples and a clock."""
+    rng = np.random.default_rng(1)
+    forget = {"bias": encode(rng.normal(2, 1, size=4))}
+    if gate:
+        forget["kernel"] = encode(rng.normal(size=(6, 4)))
+    kernels = encode(rng.normal(size=(9, 6))), encode(rng.normal(size=(12, answers)) / 2)
+    heads = attention(rng, 6, 4, 3, concat_heads=True, activation="linear", forget=forget, **more)
+    layers = [
+        {"kind": "delay", "taps": 3, "dilation": 1, "features": 3},
+        {"kind": "dense", "kernel": kernels[0], "activation": "leaky_relu"},
+        heads,
+        {"kind": "dense", "kernel": kernels[1], "activation": ["sigmoid", "softmax"][answers - 1]},
+    ]
+    for i, layer in enumerate(layers):
+        layer["name"] = f"layer_{i}"
+    return {"format": "aaren.stream", "version": 1, "features": 3, "layers": layers}
+
+
+BEATS = (np.random.default_rng(2).normal(size=(4, 32)).cumsum(axis=1) / 3).round(2)
+HEART = {
+    "model": reader(),
+    "beats": BEATS,
+    "labels": ["no", "yes", "yes", "no"],
+    "patch": 2,
+    "threshold": 0.75,
+}
 EVERY = {
+    "heartbeat": HEART,
     "wave": {"model": stack(), "runs": 6},
     "cell": {},
     "scan": {},
@@ -109,8 +137,9 @@ def engine(page, call):
 def test_an_output_is_small_and_asks_for_nothing(name):
     html = live.page(name, EVERY[name])
     picture = re.search(r'<img src="(data:image/svg\+xml,[^"]*)" alt="([^"]+)">', html)
-    weights = len(live._json(EVERY[name].get("model", "")))
-    assert len(html) - len(picture[1]) - weights < 30_000
+    given = live.COMPONENTS[name].options(**EVERY[name])
+    given = sum(len(live._json(given.get(part, ""))) for part in ("model", "beats", "around"))
+    assert len(html) - len(picture[1]) - given < 30_000
     assert len(picture[1]) < 8_000
     assert not re.search(r"https?://(?!www\.w3\.org)|url\(|@import|import\(| id=", unquote(html))
     minidom.parseString(unquote(picture[1].split(",", 1)[1]))
@@ -218,6 +247,32 @@ def test_a_phone_shows_it_all(visit, name):
             ),
             "model must be a stack of Aaren layers without a window.*; got aaren",
         ),
+        (
+            lambda: show("heartbeat", model=reader(), beats=[1, 2]),
+            r"beats must be 1 to 12 series of 8 to 256",
+        ),
+        (lambda: show("heartbeat", **HEART | {"patch": 3}), "patch must be one of .*; got 3"),
+        (
+            lambda: show("heartbeat", **HEART | {"patch": 4}),
+            "model must have one layer of Aaren and 4",
+        ),
+        (
+            lambda: show("heartbeat", **HEART | {"labels": ["no"]}),
+            "labels must be 4, one for each beat",
+        ),
+        (
+            lambda: show("heartbeat", **HEART | {"labels": ["maybe"] * 4}),
+            "labels must be one of 'no', 'yes'",
+        ),
+        (
+            lambda: show("heartbeat", **HEART | {"around": [[0.0] * 9]}),
+            r"around must be 0 to 12 series of 32.*\(1, 9\)",
+        ),
+        (
+            lambda: show("heartbeat", **HEART | {"threshold": 0.5}),
+            "threshold must be a probability",
+        ),
+        (lambda: show("heartbeat", **HEART | {"classes": ["one"]}), "classes must be two names"),
     ],
 )
 def test_bad_input_is_named(call, message):
@@ -1048,3 +1103,170 @@ def test_the_picture_of_the_wave_tells_the_error(visit):
     shown = drawn(page)
     off = np.sqrt(np.mean((shown[1] - shown[0]) ** 2))
     assert f"They are {off:.2g} off" in live.page("wave", EVERY["wave"])
+
+
+# -- a heartbeat --------------------------------------------------------------------------------------------
+
+
+def values(page, selector):
+    texts = page.locator(f"{selector}[data-values]").evaluate_all(
+        "l => l.map((n) => n.dataset.values)"
+    )
+    return [np.array(json.loads(text)) for text in texts]
+
+
+def heart(page):
+    """Your beat, the probability after each token, each head's weights, where the rule speaks."""
+    (beat, probability), looks = (
+        values(page, "path[fill=none]"),
+        values(page, "path[fill]:not([fill=none])"),
+    )
+    spoken = page.locator(".aaren-stage").get_attribute("data-speaks")
+    return beat, probability, np.array(looks), int(spoken) if spoken else None
+
+
+def heard(document, beats, fresh=False, patch=2):
+    """Probabilities and the tokens of Aaren's layer in Python, for beats one after another."""
+    p, tokens, each = [], [], len(beats[0]) // patch
+    stream, stem = Stream(document), Stream(document | {"layers": document["layers"][:2]})
+    for i, token in enumerate(np.concatenate(beats).reshape(-1, patch)):
+        if fresh and i % each == 0:
+            stream.reset()
+            stem.reset()
+        token = [*token, ((i % each if fresh else i) + 1) / each]
+        p.append(stream.step(token)[-1])
+        tokens.append(stem.step(token))
+    return np.array(p), np.array(tokens)
+
+
+def looks(document, tokens, since=0):
+    """Each head's weights after the last token, as a softmax."""
+    layer = document["layers"][2]
+    scores, bias = (decode(part) for part in (layer["scores"], layer["forget"]["bias"]))
+    kernel = decode(layer["forget"]["kernel"]) if "kernel" in layer["forget"] else 0 * scores
+    G = np.cumsum(-np.log1p(np.exp(-(tokens @ kernel + bias))), axis=0)
+    e = np.exp(tokens @ scores - G + G[-1])
+    e[:since] = 0
+    if "window" in layer:
+        e[: -layer["window"]] = 0
+    return (e / e.sum(axis=0)).T
+
+
+@pytest.mark.parametrize(
+    "document", [reader(), reader(1, gate=True), reader(window=5)], ids=["two", "one", "window"]
+)
+def test_probabilities_and_weights_are_those_of_python(visit, document):
+    page = visit(live.page("heartbeat", HEART | {"model": document}))
+    beat, p, weights, _ = heart(page)
+    np.testing.assert_array_equal(beat, BEATS[0])
+    expected, tokens = heard(document, [beat])
+    np.testing.assert_allclose(p, expected, rtol=1e-12)
+    np.testing.assert_allclose(weights, looks(document, tokens), rtol=1e-9, atol=1e-15)
+    here = page.get_by_role("slider", name="read up to here")
+    here.press("ArrowLeft")
+    here.press("ArrowLeft")
+    _, _, weights, _ = heart(page)
+    np.testing.assert_allclose(weights, looks(document, tokens[:-2]), rtol=1e-9, atol=1e-15)
+    assert "After sample 28 of 32" in page.locator(".aaren-words").inner_text()
+
+
+def test_a_beat_among_others_is_one_stream_unless_it_begins_anew(visit):
+    page = visit(live.page("heartbeat", HEART | {"around": BEATS[2:]}))
+    many = page.locator("input").and_(page.get_by_role("slider", name="beats in the recording"))
+    for _ in range(3):
+        many.press("ArrowRight")
+    page.locator("input").and_(page.get_by_role("slider", name="yours is number")).press(
+        "ArrowRight"
+    )
+    order = [BEATS[2], BEATS[0], BEATS[3], BEATS[2]]
+    button = page.get_by_role("button", name="Begin anew at each beat")
+    for fresh in (False, True):
+        _, p, weights, _ = heart(page)
+        expected, tokens = heard(HEART["model"], order, fresh)
+        np.testing.assert_allclose(p, expected, rtol=1e-12)
+        since = 48 if fresh else 0
+        np.testing.assert_allclose(
+            weights, looks(HEART["model"], tokens, since), rtol=1e-9, atol=1e-15
+        )
+        button.click()
+    assert button.get_attribute("aria-pressed") == "false"
+
+
+def rule(p, threshold, hold=1):
+    """Where the rule speaks, in samples, read off every stretch of `hold` answers."""
+    for end in range(hold, len(p) + 1):
+        last = p[end - hold : end]
+        if last.min() >= threshold or last.max() <= 1 - threshold:
+            return 2 * end
+
+
+@pytest.mark.parametrize("hold", [1, 4])
+def test_the_rule_speaks_where_python_says(visit, hold):
+    page = visit(live.page("heartbeat", HEART | {"hold": hold}))
+    limit = page.locator("input").and_(page.get_by_role("slider", name="the rule speaks at"))
+    seen = set()
+    for choice in range(4):
+        page.get_by_role("combobox", name="beat").select_option(str(choice))
+        for percent in (55, 75, 90, 99):
+            limit.fill(str(percent))
+            _, p, _, spoken = heart(page)
+            assert spoken == rule(p, percent / 100, hold)
+            words = page.locator(".aaren-words").inner_text()
+            assert ("never speaks" in words) == (spoken is None)
+            assert spoken is None or f"speaks after sample {spoken}: " in words
+            seen.add(spoken)
+        assert f"label of your beat is {HEART['labels'][choice]}" in words
+    assert len(seen) > 3
+
+
+def test_a_piece_is_bent_by_key_mouse_and_touch_and_the_past_stays(visit):
+    phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+    page = visit(live.page("heartbeat", HEART), **phone)
+    grip, (before, p, _, _) = page.get_by_role("slider", name="piece of the beat"), heart(page)
+    grip.press("End")
+    for _ in range(11):
+        grip.press("ArrowLeft")
+    assert grip.get_attribute("aria-valuetext").endswith("sample 21 of 32")
+    grip.press("PageUp")
+    after, q, _, _ = heart(page)
+    bump = np.exp(-((np.arange(32) - 20.0) ** 2) / 32)
+    np.testing.assert_allclose(after - before, bump, atol=1e-12)
+    small = np.abs(q - p)[:3].max()  # a bump has tails
+    assert small < 1e-2 and np.abs(q - p)[9:].max() > 3 * small
+    page.get_by_role("button", name="Undo the changes").click()
+    np.testing.assert_array_equal(heart(page)[0], before)
+    paper = page.locator(".aaren-paper")
+    paper.scroll_into_view_if_needed()
+    box = paper.bounding_box()
+    x, y = box["x"] + 0.5 * box["width"], box["y"] + 0.5 * box["height"]
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x, y - 20, steps=3)
+    page.mouse.up()
+    page.mouse.move(x, y - 60)
+    moved = heart(page)[0] - before
+    assert np.abs(moved).argmax() in (15, 16) and 0.9 < moved.max() < 1.2
+    touch = page.context.new_cdp_session(page)
+    for kind, points in [
+        ("touchStart", [{"x": x, "y": y}]),
+        ("touchMove", [{"x": x, "y": y + 30}]),
+        ("touchMove", [{"x": x, "y": y + 40}]),
+        ("touchEnd", []),
+    ]:
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    assert (heart(page)[0] - before).min() < -0.2
+    here = page.get_by_role("slider", name="read up to here")
+    here.scroll_into_view_if_needed()
+    box = here.locator("circle").last.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x - 150, y, steps=3)
+    page.mouse.up()
+    assert 10 < float(here.get_attribute("aria-valuenow")) < 24
+
+
+def test_the_picture_of_the_heartbeat_tells_what_the_page_tells(visit):
+    html = live.page("heartbeat", HEART)
+    _, p, _, spoken = heart(visit(html))
+    assert f"is {p[-1]:.2g}; the rule at 0.75 speaks after sample {spoken}:" in html

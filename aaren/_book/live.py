@@ -19,6 +19,7 @@ import numpy as np
 
 from aaren._book.explore import _display
 from aaren.plots import COLORS
+from aaren.stream import FORMAT, VERSION, Stream, load
 
 MAX_BYTES = 30_000  # of a component with the engine, beside its picture
 PARTS = Path(__file__).with_name("parts")
@@ -64,6 +65,13 @@ def live(component: str, /, **options: Any) -> None:
               those it was trained on; the reader draws the first, the others run on beside it. `steps`: 20 to 300;
               `dropout`: of the runs at first, a whole number of percent (the model's own if None); `runs`; `seed`;
               `todo`.
+            * "heartbeat": beats to change and to put among others, read by a trained classifier. `model`: as for
+              "wave", with one layer of Aaren, and one answer (a sigmoid) or two (a softmax); the probability shown is
+              that of the last, `classes[1]`. `beats`: 1 to 12 of the same length, a multiple of `patch`, the samples
+              of a token; a model with a feature more than that is given a clock, which is 1 at the end of a beat.
+              `labels`: of the beats, entries of `classes`; `around`: up to 12 beats to put yours among (the other
+              `beats` if None); `beat`: which of them first, from 0; `count`: beats of the recording at first;
+              `threshold`: the rule speaks once either class is that probable, for `hold` tokens in a row; `todo`.
         **options: what the component shows at first.
 
     Raises:
@@ -112,7 +120,8 @@ def page(component: str, options: Mapping[str, Any]) -> str:
         f'<script type="application/json" class="aaren-options">{_json(checked)}</script>\n'
         f'<script class="aaren-code">\n{script(component)}</script>\n</div>'
     )
-    size = len(text.encode()) - len(source) - len(_json(checked.get("model", "")))
+    given = (_json(checked.get(name, "")) for name in ("model", "beats", "around"))
+    size = len(text.encode()) - len(source) - sum(map(len, given))
     if size > MAX_BYTES:
         raise ValueError(f"a component must have at most {MAX_BYTES} bytes of HTML; got {size}.")
     return text
@@ -508,8 +517,6 @@ def _cost_picture(options: Mapping[str, Any]) -> tuple[str, str]:
 
 def _document(model: Any) -> dict[str, Any]:
     """What a file of `aaren.stream.save` holds, from its path, its stream, or the model itself."""
-    from aaren.stream import FORMAT, VERSION, Stream, load
-
     if isinstance(model, (str, PathLike)):
         stream = load(model)
     elif isinstance(model, (Stream, Mapping)):
@@ -568,8 +575,6 @@ def _wave_options(
 
 
 def _wave_picture(options: Mapping[str, Any]) -> tuple[str, str]:
-    from aaren.stream import Stream
-
     stream, (first, *_) = Stream(options["model"]), options["theta"]
     waves = np.sin(np.outer(np.arange(options["steps"]), options["theta"]))
     wave, answers = waves[:, 0], stream.run(waves)[:, 0]
@@ -593,7 +598,122 @@ def _wave_picture(options: Mapping[str, Any]) -> tuple[str, str]:
     return _svg(700, 232, *shapes), alt
 
 
+# -- a heartbeat ----------------------------------------------------------------------------------------------
+
+
+def _series(name: str, series: Any, least: int, length: int | None = None) -> list[list[float]]:
+    """Beats of one length, with four digits: what a picture can show."""
+    try:
+        array = np.asarray(series, "float64")
+    except (TypeError, ValueError):
+        array = np.empty(0)
+    fits = array.ndim == 2 and least <= len(array) <= 12 and 8 <= array.shape[1] <= 256
+    if not fits or not np.isfinite(array).all() or length not in (None, array.shape[1]):
+        what = "8 to 256" if length is None else f"{length}, like beats,"
+        got = f"shape {array.shape}" if array.size else f"{series!r:.80}"
+        raise ValueError(
+            f"{name} must be {least} to 12 series of {what} finite numbers; got {got}."
+        )
+    return [[float(f"{x:.4g}") for x in beat] for beat in array]
+
+
+def _heartbeat_options(
+    model,
+    beats,
+    labels=None,
+    classes=("no", "yes"),
+    around=None,
+    patch=1,
+    beat=0,
+    count=1,
+    threshold=0.9,
+    hold=1,
+    todo="Drag a piece of the beat up or down (or focus the circle and press the arrow keys), and put the beat "
+    "among others. The model reads it sample by sample.",
+):
+    document = _document(model)
+    kinds = [layer["kind"] for layer in document["layers"]]
+    beats = _series("beats", beats, 1)
+    length = len(beats[0])
+    _one_of("patch", patch, [n for n in range(1, length + 1) if length % n == 0])
+    if kinds.count("aaren") != 1 or document["features"] - patch not in (0, 1):
+        raise ValueError(
+            f"model must have one layer of Aaren and {patch} features, the samples of a token, or one more, a clock; "
+            f"got {document['features']} features and {', '.join(kinds)}."
+        )
+    if (answers := Stream(document).size) not in (1, 2):
+        raise ValueError(f"model must give one answer or two; got {answers}.")
+    names = [str(name) for name in classes]
+    if len(names) != 2:
+        raise ValueError(f"classes must be two names; got {classes!r}.")
+    listed = [] if labels is None else list(labels)
+    if listed and len(listed) != len(beats):
+        raise ValueError(f"labels must be {len(beats)}, one for each beat; got {labels!r}.")
+    if not 0.5 < threshold < 1:
+        raise ValueError(
+            f"threshold must be a probability above 0.5 and below 1; got {threshold!r}."
+        )
+    return {
+        "model": document,
+        "beats": beats,
+        "labels": [names.index(_one_of("labels", label, names)) for label in listed],
+        "classes": names,
+        "around": [] if around is None else _series("around", around, 0, length),
+        "patch": patch,
+        "beat": _one_of("beat", beat, range(len(beats))),
+        "count": _one_of("count", count, range(1, 9)),
+        "threshold": float(threshold),
+        "hold": _one_of("hold", hold, range(1, length // patch + 1)),
+        "todo": str(todo),
+    }
+
+
+def _heartbeat_picture(options: Mapping[str, Any]) -> tuple[str, str]:
+    beat, patch, threshold = (
+        np.array(options["beats"][options["beat"]]),
+        options["patch"],
+        options["threshold"],
+    )
+    stream, tokens = Stream(options["model"]), beat.reshape(-1, patch)
+    if stream.features > patch:
+        clock = np.arange(1, len(tokens) + 1) / len(tokens)
+        tokens = np.column_stack([tokens, clock])
+    p = stream.run(tokens)[:, -1]
+    answer = np.where(p >= threshold, 1, np.where(p <= 1 - threshold, 0, -1))
+    hold = options["hold"]
+    speaks = (
+        i + 1
+        for i in range(hold - 1, len(p))
+        if answer[i] >= 0 and (answer[i + 1 - hold : i + 1] == answer[i]).all()
+    )
+    when = next(speaks, None)
+
+    def trail(values, low, high, top):
+        x = 40 + 650 * (np.arange(len(values)) + 0.5) / len(values)
+        y = top + 90 * (high - np.clip(values, low, high)) / (high - low)
+        return "M" + "L".join(f"{a:.0f} {b:.1f}" for a, b in zip(x, y))
+
+    thick: dict[str, Any] = {"fill": "none", "stroke_width": 2.5}
+    shapes = [
+        _shape("path", d=trail(beat, -4, 4, 10), stroke="#444", **thick),
+        _shape("path", d=trail(p, 0, 1, 120), stroke=COLORS["output"], **thick),
+        _text(4, 20, "beat"), _text(4, 130, "1"), _text(4, 212, "0"),
+        _text(40, 234, f"Below: the probability of {options['classes'][1]} after every sample."),
+    ]  # fmt: skip
+    rule = f"the rule at {threshold:g} never speaks"
+    if when is not None:
+        rule = f"the rule at {threshold:g} speaks after sample {when * patch}: {options['classes'][answer[when - 1]]}"
+    alt = (
+        f"A heartbeat of {len(beat)} samples, read by a trained model. After the last sample the probability of "
+        f"{options['classes'][1]} is {p[-1]:.2g}; {rule}."
+    )
+    return _svg(700, 244, *shapes), alt
+
+
 COMPONENTS = {
+    "heartbeat": Component(
+        _heartbeat_options, _heartbeat_picture, "A heartbeat and a trained model, in this page"
+    ),
     "wave": Component(_wave_options, _wave_picture, "A trained network, computing in this page"),
     "state": Component(_state_options, _state_picture, "Be the state: a game in this page"),
     "cost": Component(_cost_options, _cost_picture, "What would it cost, computed in this page"),

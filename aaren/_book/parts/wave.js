@@ -83,7 +83,7 @@ start("wave", (stage, options) => {
       set(stage, "data-inside", inside);
       say(`At step ${at + 1} you draw ${show(wave[at], 3)} and the model answers ${show(answers[at], 3)}. The mean of ${done.length} dropout runs is ${show(off, 2)} off, the band is ±${show(wide, 2)}: it holds ${Math.round(100 * inside)} % of your wave. `
         + (percent === 0 ? "Without dropout all runs are alike, and there is hardly a band."
-          : inside < 0.9 ? "Where it misses, the model is wrong and does not know it: the band tells how far dropout moves the answer, not how far your wave is from the training."
+          : inside < 0.9 ? "Where it misses, the runs agree with each other and not with your wave: the band tells how far dropout moves the answer, not how far your wave is from the training."
             : ratio > 2 ? `It is ${show(ratio, 2)} times as wide as the mean is wrong: its width comes from the rate that you chose, not from the error.` : "Change the rate, and the band follows, though the model has not changed."));
     }
     set(pen, "transform", `translate(${x(at)} ${y(wave[at])})`);
