@@ -670,6 +670,38 @@ def test_the_merges_are_the_engine_s(visit):
     np.testing.assert_allclose(shown, states, rtol=1e-15)
 
 
+def test_sums_are_shown_in_their_units(visit):
+    """The six tokens of chapter 6, and their prefixes on the way back in chapter 7; here each brings 2."""
+    forth = [(s, 2) for s in np.log([1, 2, 4, 1, 8, 2])]
+    back = [(-s, 2) for s in np.log([1, 2, 4, 4, 8, 8])]
+    blocks = {"op": "sums", "form": "blocks", "C": 2}
+    page = visit(
+        live.page("scan", {"items": forth, **blocks}),
+        live.page("scan", {"items": back, "direction": "backward", **blocks}),
+    )
+    expected = (
+        ["2", "3", "3.5", "4", "4", "4.5"],
+        ["4.5", "5", "6", "4", "4", "2"],
+    )
+    first = "Output 6 is 4.5 in units of 8", "Output 1 is 4.5 in units of 1"
+    for root, sums, words in zip(page.locator(".aaren-live").all(), expected, first, strict=True):
+        assert root.locator(".aaren-out").all_inner_texts() == sums
+        assert words in root.locator(".aaren-words").inner_text()
+    root.locator(".aaren-out").nth(2).hover()
+    assert "Output 3 is 6 in units of 0.25:" in root.locator(".aaren-words").inner_text()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_picture_of_suffixes_leads_to_the_left(form):
+    for direction, word, sign in (("forward", "an earlier", 1), ("backward", "a later", -1)):
+        options = {"form": form, "forms": FORMS, "items": range(6), "direction": direction}
+        html = live.page("scan", options)
+        svg = unquote(re.search(r'<img src="data:image/svg\+xml,([^"]*)"', html)[1])
+        lines = re.findall(r"M(\d+) \d+L(\d+) \d+", svg)
+        assert lines and all(sign * (int(end) - int(start)) > 0 for start, end in lines)
+        assert f"A line leads from {word} item" in html
+
+
 def test_the_operator_that_is_not_associative_is_told_so(visit):
     page = visit(live.page("scan", {"op": "mean", "form": "sequential"}))
     assert page.locator(".aaren-bad").count() == 0

@@ -15,7 +15,7 @@ const OPERATORS = {
     why: "The mean of two is not associative: in (x∘y)∘z the last item weighs half, in x∘(y∘z) the first. So regrouping changes the answer." },
 };
 // the same ⊕, for sums: what stands in the boxes is w, measured by e^m
-OPERATORS.sums = { ...OPERATORS.merge, name: "⊕, its sum w", text: (x) => show(x.w[0], 3), full: (x) => `${show(x.w[0])} in units of ${show(Math.exp(x.m))}` };
+OPERATORS.sums = { ...OPERATORS.merge, name: "⊕, its sum w", text: (x) => show(x.w[0], 3), full: (x) => `${show(x.w[0], 3)} in units of ${show(Math.exp(x.m), 3)}` };
 const FORMS = { sequential: "sequential", hillis: "Hillis–Steele", blelloch: "Blelloch", blocks: "blocks", tree: "tree: total only" };
 
 // Who merges what, when: nodes {col, row, from, lo, hi}; a node that merges nothing is an input, a copy or empty.
@@ -92,7 +92,7 @@ const grouping = ({ nodes }, i, top = true) => {
 
 start("scan", (stage, options) => {
   let { op: opName, form, C, direction } = options, texts = options.items.map((item) => [].concat(item).map(String));
-  let chosen = texts.length - 1, upto = Infinity, width = 0, head = 0, col = 0, timer = 0, drawn = new Map(), frame = 0, shift = 0;
+  let chosen = direction === "backward" ? 0 : texts.length - 1, upto = Infinity, width = 0, head = 0, col = 0, timer = 0, drawn = new Map(), frame = 0, shift = 0;
   let graph, values, wanted, high, deep;
   const { nodes: words, say } = voice();
   const svg = make("svg", { "aria-hidden": "true" });
