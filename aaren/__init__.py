@@ -8,7 +8,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from aaren import data, layers, models, ops, plots, puzzles, stream, widgets
+    from aaren import data, estimators, layers, models, ops, plots, puzzles, stream, widgets
     from aaren.ops import State, empty_state, merge, prefix_attention
 
 __version__ = "0.1.0"
@@ -16,6 +16,7 @@ __all__ = [
     "State",
     "data",
     "empty_state",
+    "estimators",
     "layers",
     "merge",
     "models",

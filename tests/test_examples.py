@@ -9,6 +9,7 @@ import pytest
 
 import aaren
 import aaren.compare
+import aaren.estimators
 import aaren.stream
 
 MODULES = [
@@ -23,6 +24,7 @@ MODULES = [
     aaren.plots,
     aaren.compare,
     aaren.stream,
+    aaren.estimators,
 ]
 PUBLIC = [
     *(aaren.prefix_attention, aaren.merge, aaren.empty_state),
@@ -32,6 +34,8 @@ PUBLIC = [
     *(aaren.plots.plot_hist2d, aaren.widgets.explore, aaren.compare.compare),
     *(aaren.widgets.live, aaren.widgets.interact),
     *(aaren.stream.save, aaren.stream.load, aaren.stream.Stream),
+    *(aaren.estimators.AarenClassifier, aaren.estimators.AarenEarlyClassifier),
+    aaren.estimators.running_z_score,
 ]
 
 
