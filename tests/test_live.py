@@ -5,7 +5,13 @@ A page is a small HTML file made of the outputs, opened with the network cut; no
 
 import base64
 import json
+import os
 import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
 from pathlib import Path
 from urllib.parse import unquote
 from xml.dom import minidom
@@ -1302,3 +1308,106 @@ def test_the_picture_of_the_heartbeat_tells_what_the_page_tells(visit):
     html = live.page("heartbeat", HEART)
     _, p, _, spoken = heart(visit(html))
     assert f"is {p[-1]:.2g}; the rule at 0.75 speaks after sample {spoken}:" in html
+
+
+# -- in other front ends ------------------------------------------------------------------------------------
+
+CHAPTERS = Path(__file__).resolve().parent.parent / "chapters"
+
+
+def moves(page):
+    """A press moves the component's slider by one, and its numbers follow."""
+    read = page.locator(".aaren-live input").and_(page.get_by_role("slider", name="tokens read"))
+    before = int(read.input_value())
+    read.press("ArrowLeft")
+    assert read.input_value() == str(before - 1)
+    page.locator(".aaren-words", has_text=f"Token {before - 1} ").first.wait_for()
+
+
+def test_nbconvert_keeps_the_controls_of_a_chapter(chromium, tmp_path):
+    from nbconvert import HTMLExporter
+
+    text, _ = HTMLExporter().from_filename(str(CHAPTERS / "01-start-here.ipynb"))
+    file = tmp_path / "chapter.html"
+    file.write_text(text, encoding="utf-8")
+    context = chromium.new_context(offline=True)  # its mathematics comes from the network
+    page, errors = context.new_page(), []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(file.as_uri(), wait_until="domcontentloaded")
+    moves(page)
+    question = page.locator(".aaren-predict").first
+    question.get_by_role("button").first.click()
+    question.get_by_text("comes out when").or_(question.get_by_text("Right")).first.wait_for()
+    context.close()
+    assert errors == []
+
+
+@pytest.fixture
+def lab(tmp_path):
+    """The address of JupyterLab on a folder with one notebook, of one cell that has not run."""
+    pytest.importorskip("jupyterlab", reason="no JupyterLab: install it with `make lab`")
+    import nbformat
+
+    code = (
+        "from aaren.widgets import live\nlive('cell', scores=[1, -1, 2, 0], values=[2, 0, -2, 1])"
+    )
+    cells = [nbformat.v4.new_code_cell(code), nbformat.v4.new_code_cell("second = 2")]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python", "language": "python"}}
+    book = nbformat.v4.new_notebook(cells=cells, metadata=kernel)
+    nbformat.write(book, tmp_path / "one.ipynb")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = [f"root_dir={tmp_path}", f"port={port}", "open_browser=False", "allow_root=True"]
+    settings += ["token=", "password=", "disable_check_xsrf=True"]
+    command = [sys.executable, "-m", "jupyterlab", *(f"--ServerApp.{x}" for x in settings)]
+    places = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
+    env = os.environ | {name: str(tmp_path / name.lower()) for name in places}
+    env["PYTHONPATH"] = str(CHAPTERS.parent)
+    with (
+        open(tmp_path / "log", "w") as log,
+        subprocess.Popen(command, env=env, stdout=log, stderr=log) as server,
+    ):
+        url = f"http://127.0.0.1:{port}"
+        for _ in range(240):
+            try:
+                urllib.request.urlopen(url + "/api", timeout=5).close()
+                break
+            except OSError:
+                time.sleep(0.5)
+        yield url
+        server.terminate()
+
+
+@pytest.mark.slow
+def test_in_jupyterlab_the_controls_live_without_the_kernel_and_keep_their_keys(chromium, lab):
+    context = chromium.new_context(viewport={"width": 1100, "height": 1000})
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    page.goto(lab + "/lab/tree/one.ipynb?reset")
+    cells = page.locator(".jp-Notebook .jp-Cell")
+    cells.first.locator(".cm-content").click()
+    page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
+    page.keyboard.press("Control+Enter")
+    page.locator(".aaren-stage").wait_for()
+    moves(page)
+    before = cells.count()
+    for control in ("button", "select", "[role=slider]", "input"):
+        page.locator(f".aaren-live {control}").first.focus()
+        for key in ("b", "a", "x", "d", "d", "ArrowDown", "m", "Enter"):
+            page.keyboard.press(key)
+    assert cells.count() == before
+    assert page.locator(".jp-Notebook .jp-Cell.jp-mod-active .aaren-live").count() == 1
+    (kernel,) = page.evaluate("fetch('/api/kernels').then((answer) => answer.json())")
+    page.evaluate(f"fetch('/api/kernels/{kernel['id']}/restart', {{method: 'POST'}})")
+    page.wait_for_timeout(2_000)
+    page.get_by_role("button", name="Start again").first.click()
+    moves(page)
+    cells.nth(1).locator(".cm-content").click()  # where keys are the notebook's
+    page.keyboard.press("Control+s")
+    page.locator(".jp-mod-dirty").wait_for(state="detached")
+    page.evaluate(f"fetch('/api/kernels/{kernel['id']}', {{method: 'DELETE'}})")
+    page.reload()  # now there is an output, and no kernel
+    page.locator(".aaren-stage").wait_for()
+    moves(page)
+    context.close()
