@@ -279,6 +279,10 @@ def test_a_phone_shows_it_all(visit, name):
             "threshold must be a probability",
         ),
         (lambda: show("heartbeat", **HEART | {"classes": ["one"]}), "classes must be two names"),
+        (
+            lambda: show("heartbeat", **HEART | {"scale": "z"}),
+            "scale must be one of 'none', 'running'",
+        ),
     ],
 )
 def test_bad_input_is_named(call, message):
@@ -1228,6 +1232,46 @@ def test_a_beat_among_others_is_one_stream_unless_it_begins_anew(visit):
         )
         button.click()
     assert button.get_attribute("aria-pressed") == "false"
+
+
+@pytest.mark.slow
+def test_an_early_classifier_says_on_the_page_what_it_says_in_python(visit):
+    pytest.importorskip("aeon")
+    from aaren.estimators import AarenEarlyClassifier
+
+    rng = np.random.default_rng(6)
+    y = np.arange(24) % 2
+    X = rng.normal(size=(24, 32)) + np.where(np.arange(32) > 9, 2.0, 0)[None] * y[:, None]
+    X = np.array([[float(f"{x:.4g}") for x in row] for row in X])
+    sizes = dict(heads=2, dim=3, filters=4, steps=30, folds=2, max_tokens=16, random_state=0)
+    early = AarenEarlyClassifier(tolerance=0.2, **sizes).fit(X, y)
+    assert early.threshold_ < 1 and early.patch_ == 2
+    early.predict(X)
+    read, label, decided = early.state_info.T
+    beats = dict(beats=X[:6], labels=list("nynyny"), classes="ny")
+    page = visit(live.page("heartbeat", {"model": early, **beats}))
+    for i in range(6):
+        page.get_by_role("combobox", name="beat").select_option(str(i))
+        _, p, _, spoken = heart(page)
+        np.testing.assert_allclose(
+            p, early._probabilities(early.model_, X[i : i + 1])[0, :, 1], atol=1e-5
+        )
+        assert spoken == 2 * decided[i] or spoken is None and decided[i] == 16
+        assert (
+            f": {'ny'[label[i]]}. " in page.locator(".aaren-words").inner_text() or spoken is None
+        )
+    page.locator("input").and_(page.get_by_role("slider", name="beats in the rec")).press(
+        "ArrowRight"
+    )
+    _, one, _, _ = heart(page)
+    tokens = early.tokens(np.concatenate([X[5], X[0]])[None])[0].astype("float64")
+    tokens[:, -1] = np.arange(1, 33) / 16  # its clock goes on
+    stream = Stream(live._document(early))
+    np.testing.assert_allclose(one, stream.run(tokens)[:, -1], atol=1e-6)
+    page.get_by_role("button", name="Begin anew").click()
+    _, anew, _, _ = heart(page)
+    apart = early._probabilities(early.model_, X[[5, 0]])[:, :, 1].ravel()
+    np.testing.assert_allclose(anew, apart, atol=1e-5)
 
 
 def rule(p, threshold, hold=1):

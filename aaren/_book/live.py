@@ -66,12 +66,14 @@ def live(component: str, /, **options: Any) -> None:
               `dropout`: of the runs at first, a whole number of percent (the model's own if None); `runs`; `seed`;
               `todo`.
             * "heartbeat": beats to change and to put among others, read by a trained classifier. `model`: as for
-              "wave", with one layer of Aaren, and one answer (a sigmoid) or two (a softmax); the probability shown is
-              that of the last, `classes[1]`. `beats`: 1 to 12 of the same length, a multiple of `patch`, the samples
-              of a token; a model with a feature more than that is given a clock, which is 1 at the end of a beat.
-              `labels`: of the beats, entries of `classes`; `around`: up to 12 beats to put yours among (the other
-              `beats` if None); `beat`: which of them first, from 0; `count`: beats of the recording at first;
-              `threshold`: the rule speaks once either class is that probable, for `hold` tokens in a row; `todo`.
+              "wave", or a fitted classifier of `aaren.estimators`; with one layer of Aaren, and one answer (a sigmoid)
+              or two (a softmax); the probability shown is that of the last, `classes[1]`. `beats`: 1 to 12 of the
+              same length, a multiple of `patch`, the samples of a token; a model with a feature more than that is
+              given a clock, which is 1 at the end of a beat. `labels`: of the beats, entries of `classes`; `around`:
+              up to 12 beats to put yours among (the other `beats` if None); `beat`: which of them first, from 0;
+              `count`: beats of the recording at first; `threshold`: the rule speaks once either class is that
+              probable, for `hold` tokens in a row; `scale`: "running" if each sample is standardised by those up to
+              it, or "none". What is None is as the classifier has it, or 1, 0.9, 1 and "none". `todo`.
         **options: what the component shows at first.
 
     Raises:
@@ -91,7 +93,7 @@ def _repr(value: Any) -> str:
         return _repr(value.tolist())
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(_repr, value))}]"
-    if hasattr(value, "layers") or isinstance(value, Mapping):
+    if isinstance(value, Mapping) or any(hasattr(value, name) for name in ("layers", "model_")):
         return "a model"
     # few digits: the same on every processor
     return f"{value:.4g}" if isinstance(value, float) else repr(value)
@@ -521,9 +523,10 @@ def _document(model: Any) -> dict[str, Any]:
         stream = load(model)
     elif isinstance(model, (Stream, Mapping)):
         stream = model if isinstance(model, Stream) else Stream(dict(model))
-    elif hasattr(model, "get_weights"):
+    elif hasattr(model, "get_weights") or hasattr(model, "model_"):
         from aaren._stream_fold import fold
 
+        model = getattr(model, "model_", model)  # a classifier has its network there
         stream = Stream({"format": FORMAT, "version": VERSION, **fold(model)})
     else:
         raise ValueError(
@@ -623,15 +626,22 @@ def _heartbeat_options(
     labels=None,
     classes=("no", "yes"),
     around=None,
-    patch=1,
+    patch=None,
     beat=0,
     count=1,
-    threshold=0.9,
-    hold=1,
+    threshold=None,
+    hold=None,
+    scale=None,
     todo="Drag a piece of the beat up or down (or focus the circle and press the arrow keys), and put the beat "
     "among others. The model reads it sample by sample.",
 ):
     document = _document(model)
+    patch = getattr(model, "patch_", 1) if patch is None else patch
+    hold = getattr(model, "in_a_row_", 1) if hold is None else hold
+    if threshold is None:  # a rule that waits for the end has a threshold that nothing reaches
+        threshold = min(getattr(model, "threshold_", 0.9), 0.99)
+    if scale is None:
+        scale = "running" if hasattr(model, "in_a_row_") else "none"
     kinds = [layer["kind"] for layer in document["layers"]]
     beats = _series("beats", beats, 1)
     length = len(beats[0])
@@ -664,6 +674,7 @@ def _heartbeat_options(
         "count": _one_of("count", count, range(1, 9)),
         "threshold": float(threshold),
         "hold": _one_of("hold", hold, range(1, length // patch + 1)),
+        "scale": _one_of("scale", scale, ("none", "running")),
         "todo": str(todo),
     }
 
@@ -674,7 +685,12 @@ def _heartbeat_picture(options: Mapping[str, Any]) -> tuple[str, str]:
         options["patch"],
         options["threshold"],
     )
-    stream, tokens = Stream(options["model"]), beat.reshape(-1, patch)
+    signal = beat
+    if options["scale"] == "running":
+        from aaren.estimators import running_z_score
+
+        signal = running_z_score(beat)
+    stream, tokens = Stream(options["model"]), signal.reshape(-1, patch)
     if stream.features > patch:
         clock = np.arange(1, len(tokens) + 1) / len(tokens)
         tokens = np.column_stack([tokens, clock])

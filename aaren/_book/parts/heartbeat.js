@@ -15,11 +15,24 @@ start("heartbeat", (stage, options) => {
     const rest = others();
     return Array.from({ length: count }, (_, i) => i === place - 1 || !rest.length ? beat : rest[n++ % rest.length]).flat();
   };
+  // each sample less the mean of those up to it, over their deviation
+  const running = (signal) => {
+    let n = 0, sum = 0, squares = 0;
+    return signal.map((v) => {
+      const d = v - signal[0], mean = (sum += d) / ++n, square = (squares += d * d) / n, variance = square - mean * mean;
+      return variance > 1e-12 * (square + 1e-3 * signal[0] ** 2) ? (d - mean) / Math.sqrt(variance) : 0;
+    });
+  };
+  const scaled = (signal) => {
+    if (options.scale === "none") return signal;
+    return fresh ? Array.from({ length: count }, (_, i) => running(signal.slice(i * T, (i + 1) * T))).flat() : running(signal);
+  };
   const read = (signal) => {
     stream.reset();
     [p, scores, decays, resets] = [[], [], [], []];
+    const heard = scaled(signal);
     for (let i = 0; i < signal.length / patch; i++) {
-      const anew = fresh && i > 0 && i % each === 0, token = signal.slice(i * patch, (i + 1) * patch);
+      const anew = fresh && i > 0 && i % each === 0, token = heard.slice(i * patch, (i + 1) * patch);
       if (anew) stream.reset();
       if (clock) token.push(((fresh ? i % each : i) + 1) / each);
       const y = stream.step(token);
