@@ -39,28 +39,6 @@ def test_a_chapter_has_aims_and_minutes(chapter):
     assert re.search(r"\*Aims\.\* .*\*In class:\* \d+ minutes", SECTIONS[chapter], re.S)
 
 
-PATHS = sorted((ROOT / "chapters").glob("[0-9]*.ipynb"))
-TIMES = {path.stem: nbformat.read(path, as_version=4).cells for path in PATHS}
-TIMES = {name: cells for name, cells in TIMES.items() if "**Time.**" in cells[0].source}
-
-
-@pytest.mark.parametrize("chapter", TIMES)
-def test_the_time_a_chapter_states_is_that_of_its_length(chapter):
-    """Words at 200 a minute, lines of code that are shown at 10; ten minutes for each exercise and puzzle."""
-    words = lines = tasks = 0
-    for cell in TIMES[chapter]:
-        if cell.cell_type == "markdown":
-            words += len(cell.source.split())
-            tasks += len(re.findall(r"^### (?:Exercise|Puzzle)", cell.source, re.M))
-        elif not any(tag.startswith("hide") for tag in cell.metadata.get("tags", [])):
-            lines += len(cell.source.splitlines())
-    assert words <= 3500  # of prose, exercises and solutions in it
-    told = re.search(r"\*\*Time\.\*\* (.*)", TIMES[chapter][0].source)[1]
-    to_read, to_do = map(int, re.findall(r"\d+", told.replace("half an hour", "30 minutes")))
-    assert abs(to_read - words / 200 - lines / 10) < 5
-    assert abs(to_do - 10 * tasks) <= 10
-
-
 # Slides ----------------------------------------------------------------------------------------
 
 
