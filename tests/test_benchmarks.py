@@ -136,19 +136,32 @@ def test_one_token_is_timed(tmp_path):
         assert record[batch]["ratio"]["of"] == ["Stream", "bare NumPy"]
 
 
-def test_chapter_12_shows_what_its_record_ran():
-    def functions(text):
-        parts = [n for n in ast.parse(text).body if isinstance(n, ast.FunctionDef)]
+@pytest.mark.parametrize(
+    "chapter, module, names",
+    [
+        (
+            "13-a-beat-in-a-long-recording",
+            "beats",
+            "read material fill one_abnormal majority stem",
+        ),
+        ("16-take-it-along", "wear", "machine sensor averages normalised network balanced ZScore"),
+    ],
+)
+def test_a_chapter_shows_what_its_record_ran(chapter, module, names):
+    def definitions(text):
+        parts = ast.parse(text).body
+        parts = [part for part in parts if isinstance(part, (ast.FunctionDef, ast.ClassDef))]
         for part in parts:  # docstrings apart
             if isinstance(part.body[0], ast.Expr):
                 part.body.pop(0)
         return {part.name: ast.unparse(part) for part in parts}
 
-    path = machine.ROOT / "chapters" / "13-a-beat-in-a-long-recording.ipynb"
+    path = machine.ROOT / "chapters" / f"{chapter}.ipynb"
     cells = json.loads(path.read_text("utf-8"))["cells"]
-    shown = functions("\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code"))
-    ran = functions((machine.ROOT / "benchmarks" / "beats.py").read_text("utf-8"))
-    for name in ("read", "material", "fill", "one_abnormal", "majority", "stem"):
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    shown = definitions("\n".join(code))
+    ran = definitions((machine.ROOT / "benchmarks" / f"{module}.py").read_text("utf-8"))
+    for name in names.split():
         assert shown[name] == ran[name]
 
 

@@ -5,8 +5,7 @@ all of them, its state as inputs and outputs (but for AarenBlock to ONNX from Py
 fails). Whole sequences: `model.export` from TensorFlow as SavedModel, of any length; as LiteRT, of a fixed length
 (`keras.Input((100, features))`); `jax.export` with symbolic batch and time; `torch.export` with fixed sizes.
 
-ONNX from TensorFlow takes whole sequences of any length, with `forget` too. With `window` what tf2onnx writes gives
-NaN: export the one-step model there. It has no exact gelu, in no Keras layer: give AarenBlock another activation, such as "silu". On PyTorch,
+ONNX from TensorFlow takes whole sequences of any length, with `forget` and `window` too. It has no exact gelu, in no Keras layer: give AarenBlock another activation, such as "silu". On PyTorch,
 ONNX of a scan over a sequence raises an error that says this.
 """
 

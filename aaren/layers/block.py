@@ -9,7 +9,7 @@ from keras import ops
 from aaren import _checks
 from aaren._types import Activation, Shape, Tensor
 from aaren.layers.aaren import Aaren
-from aaren.layers.layer import as_taken
+from aaren.layers.layer import as_taken, mask_of_outputs
 from aaren.ops.state import State, WindowState
 
 
@@ -181,6 +181,7 @@ class AarenBlock(keras.layers.Layer):
         return x + self.drop(y, training=training)
 
     def compute_mask(self, inputs, mask=None):
+        mask = mask_of_outputs(mask, self.go_backwards)
         if not self.return_state:
             return mask
         return [mask, *(None for _ in self.attention.cell.state_shapes(1))]

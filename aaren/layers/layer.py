@@ -191,7 +191,7 @@ class SequenceLayer(keras.layers.Layer):
     # -- what Keras asks -----------------------------------------------------------------------------------
 
     def compute_mask(self, inputs, mask=None):
-        mask = mask if self.return_sequences else None
+        mask = mask_of_outputs(mask, self.go_backwards) if self.return_sequences else None
         return [mask, *(None for _ in self.cell.state_shapes(1))] if self.return_state else mask
 
     def compute_output_shape(self, input_shape, *_, **__):
@@ -256,6 +256,11 @@ def as_taken(x, mask, reset, backwards):
     if not backwards:
         return x, mask, reset
     return tuple(None if part is None else ops.flip(part, axis=1) for part in (x, mask, reset))
+
+
+def mask_of_outputs(mask, backwards):
+    """The mask in the order of the outputs."""
+    return ops.flip(mask, axis=1) if backwards and mask is not None else mask
 
 
 class _Kept:

@@ -143,8 +143,11 @@ def seen(s):
 
 
 def unit(m):
-    """Maxima as what weights are measured in: 0 for the -inf of an empty prefix, since -inf - (-inf) is NaN."""
-    return ops.where(ops.equal(m, -float("inf")), ops.zeros_like(m), m)
+    """Maxima as what weights are measured in: 0 for the -inf of an empty prefix, since -inf - (-inf) is NaN.
+
+    `isinf`, since tf2onnx writes other choices as sums of products, and 0 · (-inf) is NaN.
+    """
+    return ops.where(ops.isinf(m), ops.relu(m), m)
 
 
 # -- inside a block ------------------------------------------------------------------------------------
@@ -183,7 +186,7 @@ def _between(s, g):
 def _parts(g):
     """Decays as multiples of 1/16, the rests, and 1 where there is a reset."""
     reset = ops.equal(g, -float("inf"))
-    finite = ops.where(reset, ops.zeros_like(g), g)
+    finite = unit(g)
     coarse = ops.stop_gradient(ops.round(finite * GRID) / GRID)
     return coarse, finite - coarse, ops.cast(reset, g.dtype)
 

@@ -402,8 +402,7 @@ def _after(g):
 def _less(scores, forgotten):
     """s + Σ g, and -inf where a reset follows, whatever s is."""
     gone = ops.equal(forgotten, -float("inf"))
-    kept = scores + ops.where(gone, ops.zeros_like(forgotten), forgotten)
-    return ops.where(gone, -float("inf"), kept)
+    return ops.where(gone, -float("inf"), scores + blocks.unit(forgotten))
 
 
 def _first(scores, values, state):

@@ -166,9 +166,7 @@ def merged(left, right, decay=None):
         decay = ops.cast(decay, left.maximum.dtype)
         gone = ops.equal(decay, -float("inf"))  # all of it, NaN too
         left = State(
-            ops.where(
-                gone, -float("inf"), left.maximum + ops.where(gone, ops.zeros_like(decay), decay)
-            ),
+            ops.where(gone, -float("inf"), left.maximum + unit(decay)),
             ops.where(gone, ops.zeros_like(left.denominator), left.denominator),
             ops.where(gone[..., None], ops.zeros_like(left.numerator), left.numerator),
         )
@@ -192,7 +190,7 @@ def with_token(state, score, value, decay=None):
         if decay is not None:
             decay = decay[:, None]
             gone = ops.equal(decay, -float("inf"))
-            scores = ops.where(gone, -float("inf"), scores + ops.where(gone, 0.0, decay))
+            scores = ops.where(gone, -float("inf"), scores + unit(decay))
         return WindowState(
             ops.concatenate([scores[:, 1:], score[:, None]], axis=1),
             ops.concatenate([values[:, 1:], value[:, None]], axis=1),
