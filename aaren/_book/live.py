@@ -639,7 +639,8 @@ def _heartbeat_options(
     patch = getattr(model, "patch_", 1) if patch is None else patch
     hold = getattr(model, "in_a_row_", 1) if hold is None else hold
     if threshold is None:  # a rule that waits for the end has a threshold that nothing reaches
-        threshold = min(getattr(model, "threshold_", 0.9), 0.99)
+        threshold = getattr(model, "threshold_", 0.9)
+        threshold = threshold if threshold < 1 else 0.99
     if scale is None:
         scale = "running" if hasattr(model, "in_a_row_") else "none"
     kinds = [layer["kind"] for layer in document["layers"]]
@@ -659,9 +660,9 @@ def _heartbeat_options(
     listed = [] if labels is None else list(labels)
     if listed and len(listed) != len(beats):
         raise ValueError(f"labels must be {len(beats)}, one for each beat; got {labels!r}.")
-    if not 0.5 < threshold < 1:
+    if not 0.5 <= threshold < 1:
         raise ValueError(
-            f"threshold must be a probability above 0.5 and below 1; got {threshold!r}."
+            f"threshold must be a probability from 0.5 up and below 1; got {threshold!r}."
         )
     return {
         "model": document,

@@ -113,7 +113,7 @@ start("heartbeat", (stage, options) => {
     const sharp = weights.map((w) => Math.max(...w)), h = sharp.indexOf(Math.max(...sharp)), peak = weights[h].indexOf(sharp[h]);
     const where = count > 1 && when >= 0 ? ` (beat ${Math.floor(when / each) + 1} of ${count}; yours is ${place})` : "";
     say(`After sample ${(k + 1) * patch} of ${n} the probability of ${classes[1]} is ${chance(p[k])}. `
-      + (when < 0 ? `Nowhere does it reach ${Math.round(100 * threshold)} % for either answer: the rule never speaks. ` : `The rule speaks after sample ${(when + 1) * patch}${where}: ${classes[side(p[when])]}. `)
+      + (when < 0 ? `Nowhere does it reach ${show(100 * threshold)} % for either answer: the rule never speaks. ` : `The rule speaks after sample ${(when + 1) * patch}${where}: ${classes[side(p[when])]}. `)
       + (labels.length ? `The label of your beat is ${classes[labels[chosen]]}. ` : "")
       + `The sharpest, head ${h + 1}, has ${Math.round(100 * sharp[h])} % of its weight on ${patch > 1 ? `samples ${peak * patch + 1} to ${(peak + 1) * patch}` : `sample ${peak + 1}`}.`);
   };
@@ -154,7 +154,7 @@ start("heartbeat", (stage, options) => {
   const many = range("beats in the recording", 1, 8, count, (to) => { count = to; place = Math.min(place, count); set(spot.input, "max", count); spot.input.value = place; spot.told(); sync(); k = count * each - 1; draw(); });
   const spot = range("yours is number", 1, count, place, (to) => { place = to; draw(); });
   const forget = button("Begin anew at each beat", () => { fresh = !fresh; set(forget, "aria-pressed", String(fresh)); draw(); }, { "aria-pressed": "false" });
-  const limit = range("the rule speaks at, %", 51, 99, Math.round(100 * threshold), (to) => { threshold = to / 100; draw(); });
+  const limit = range("the rule speaks at, %", 50, 100, Math.round(100 * threshold), (to) => { threshold = to / 100; draw(); });
   const sync = () => { spot.node.hidden = forget.hidden = count === 1; };
   sync();
   k = count * each - 1;
