@@ -1388,7 +1388,7 @@ def test_nbconvert_keeps_the_controls_of_a_chapter(chromium, tmp_path):
 
 @pytest.fixture
 def lab(tmp_path):
-    """The address of JupyterLab on a folder with one notebook, of one cell that has not run."""
+    """The address of JupyterLab on a folder with two notebooks: one has not run, one has come with its output."""
     pytest.importorskip("jupyterlab", reason="no JupyterLab: install it with `make lab`")
     import nbformat
 
@@ -1399,6 +1399,10 @@ def lab(tmp_path):
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python", "language": "python"}}
     book = nbformat.v4.new_notebook(cells=cells, metadata=kernel)
     nbformat.write(book, tmp_path / "one.ipynb")
+    html = {"text/html": live.page("cell", {}), "text/plain": "live('cell')"}
+    cells = [nbformat.v4.new_code_cell("", outputs=[nbformat.v4.new_output("display_data", html)])]
+    book = nbformat.v4.new_notebook(cells=cells, metadata=kernel)
+    nbformat.write(book, tmp_path / "theirs.ipynb")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -1455,3 +1459,22 @@ def test_in_jupyterlab_the_controls_live_without_the_kernel_and_keep_their_keys(
     page.locator(".aaren-stage").wait_for()
     moves(page)
     context.close()
+
+
+@pytest.mark.slow
+def test_in_jupyterlab_a_notebook_of_others_shows_the_picture_and_how_to_wake_it(chromium, lab):
+    page = chromium.new_page(viewport={"width": 1100, "height": 1000})
+    page.set_default_timeout(60_000)
+    page.goto(lab + "/lab/tree/theirs.ipynb?reset")
+    page.get_by_text("trust this notebook").wait_for()
+    picture = page.locator(".aaren-picture img")
+    assert picture.evaluate("(node) => node.naturalWidth") > 200 and picture.is_visible()
+    assert page.locator(".aaren-stage, .aaren-live button").count() == 0
+    page.keyboard.press("Control+Shift+c")
+    page.locator(".lm-CommandPalette-input:visible").first.fill("Trust Notebook")
+    page.locator(".lm-CommandPalette-item:visible", has_text="Trust Notebook").first.click()
+    page.locator(".jp-Dialog-button.jp-mod-accept, .jp-Dialog button.jp-mod-warn").first.click()
+    page.locator(".aaren-stage").wait_for()
+    assert page.get_by_text("trust this notebook").count() == 0
+    moves(page)
+    page.close()
