@@ -30,6 +30,7 @@ PAGE = """<!doctype html><html lang="en" data-theme="{theme}"><head><meta charse
 [data-theme=dark] {{ --pst-color-text-base: #ced6dd; --pst-color-background: #14181e; color-scheme: dark }}
 body {{ color: var(--pst-color-text-base); background: var(--pst-color-background); font: 16px/1.5 sans-serif;
   max-width: 720px; margin: auto }}</style></head><body><main>{body}</main></body></html>"""
+CHAPTERS = Path(__file__).resolve().parent.parent / "chapters"
 CELLS = ("package", "zero", "naive", "bare")
 
 
@@ -1033,6 +1034,7 @@ def test_the_answers_and_the_state_are_those_of_python(visit):
     )  # 4 (2 + 5) + 3 (2 + 2) = 40
 
 
+@pytest.mark.slow
 def test_the_band_is_that_of_keras_with_the_same_masks(visit):
     keras = pytest.importorskip("keras")
     from aaren.models import ScanRNNAttentionModel
@@ -1127,6 +1129,23 @@ def test_the_pen_draws_by_key_mouse_and_touch_and_the_past_stays(visit):
     moved = np.flatnonzero(by_touch[0] != by_mouse[0])
     assert len(moved) >= 8 and (np.diff(moved) == 1).all()
     np.testing.assert_allclose(by_touch[0][moved], -1, atol=0.05)
+
+
+def test_the_chapter_s_band_holds_the_wave_of_its_training_and_misses_another(visit):
+    book = json.loads((CHAPTERS / "11-sine-waves.ipynb").read_text(encoding="utf-8"))
+    outputs = [output for cell in book["cells"] for output in cell.get("outputs", [])]
+    htmls = ["".join(output.get("data", {}).get("text/html", "")) for output in outputs]
+    (stored,) = [html for html in htmls if 'data-component="wave"' in html]
+    page = visit(stored)
+    wave, answers, mean, band = drawn(page)
+    assert np.mean((answers - wave) ** 2) < 0.05
+    assert np.mean(np.abs(wave - mean) <= band) > 0.95
+    for theta in ("0.4", "2"):
+        page.get_by_role("button", name="another frequency").click()
+        page.get_by_role("button", name=f"θ = {theta}", exact=False).last.wait_for()
+        far, _, middle, spread = drawn(page)
+    assert np.mean(np.abs(far - middle) <= spread) < 0.5
+    assert spread.mean() < 1.5 * band.mean()
 
 
 def test_a_model_s_path_its_stream_and_its_file_are_the_same(tmp_path, capsys):
@@ -1355,8 +1374,6 @@ def test_the_picture_of_the_heartbeat_tells_what_the_page_tells(visit):
 
 
 # -- in other front ends ------------------------------------------------------------------------------------
-
-CHAPTERS = Path(__file__).resolve().parent.parent / "chapters"
 
 
 def moves(page):
