@@ -120,14 +120,14 @@ def test_packed_sequences_have_the_gradients_of_single_ones(window):
 
     def loss(s, v, g, **options):
         y = aaren.prefix_attention(s, v, log_decay=g, window=window, **options)
-        return ops.sum(y * out)
+        return ops.sum(y * ops.convert_to_tensor(out))
 
     def alone(s, v, g):
         parts = [
             aaren.prefix_attention(s[:, a:b], v[:, a:b], log_decay=g[:, a:b], window=window)
             for a, b in zip(starts, starts[1:])
         ]
-        return ops.sum(ops.concatenate(parts, axis=1) * out)
+        return ops.sum(ops.concatenate(parts, axis=1) * ops.convert_to_tensor(out))
 
     packed = autodiff(lambda *inputs: loss(*inputs, reset=reset), s, v, g)
     for a, b in zip(packed, autodiff(alone, s, v, g), strict=True):
@@ -160,7 +160,7 @@ def test_gates_have_gradients_in_the_last_part_of_a_block(time):
 
     def loss(g):
         y = aaren.prefix_attention(ops.cast(s, "float32"), ops.cast(v, "float32"), log_decay=g)
-        return ops.sum(y * out.astype("float32"))
+        return ops.sum(y * ops.cast(out, "float32"))
 
     got = autodiff(loss, g.astype("float32"))[0][0, :, 0]
     for i in {1, time // 2, time - 1}:
