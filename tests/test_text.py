@@ -33,10 +33,11 @@ def test_the_time_a_chapter_states_is_that_of_its_length(chapter):
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
-def test_what_is_numbered_bears_the_number_of_its_chapter(chapter):
-    numbers = [box[0] for box in BOX.findall(text(chapter))]
-    numbers += re.findall(r"^### Exercise (\d+\.\d+)", text(chapter), re.M)
-    assert [n for n in numbers if int(n.split(".")[0]) != int(chapter[:2])] == []
+def test_what_is_numbered_is_counted_from_one_under_its_chapter(chapter):
+    boxes = [box[0] for box in BOX.findall(text(chapter))]
+    exercises = re.findall(r"^### Exercise (\d+\.\d+)", text(chapter), re.M)
+    for numbers in (boxes, exercises):
+        assert numbers == [f"{int(chapter[:2])}.{i}" for i in range(1, len(numbers) + 1)]
 
 
 def test_references_name_the_number_of_what_they_lead_to():
