@@ -43,6 +43,7 @@ class _Network:
         "patch_",
         "n_tokens_",
     )  # kept in files
+    _arrays: tuple[str, ...] = ("mean_", "variance_")
     # aeon's
     _check_is_fitted: Any
     get_params: Any
@@ -90,11 +91,12 @@ class _Network:
         if not isinstance(params["random_state"], (int, type(None))):
             params["random_state"] = None
         fitted = {name: getattr(self, name) for name in self._plain}
-        fitted |= {name: getattr(self, name).tolist() for name in ("mean_", "variance_")}
+        arrays = {name: getattr(self, name).tolist() for name in self._arrays}
         header = {
             "class": type(self).__name__,
             "params": params,
             "fitted": fitted,
+            "arrays": arrays,
             "metadata": self.metadata_,
             "classes": self.classes_.tolist(),
         }
@@ -125,6 +127,7 @@ class _Network:
             )
         found = cls(**header["params"])
         vars(found).update(header["fitted"])
+        vars(found).update({name: np.array(part) for name, part in header["arrays"].items()})
         found.metadata_ = header["metadata"]
         found._set_classes(np.array(header["classes"]))
         found.model_ = found._network()
@@ -351,6 +354,7 @@ class AarenEarlyClassifier(_Network, _EarlyClassifier):
 
     _every_token = True
     _plain = (*_Network._plain, "threshold_", "in_a_row_")
+    _arrays = (*_Network._arrays, "rules_")
 
     def __init__(
         self,
@@ -408,10 +412,14 @@ class AarenEarlyClassifier(_Network, _EarlyClassifier):
         """The rule, from probabilities (n, N, classes) for series that the network has not seen."""
         rules = [(threshold, row) for threshold in THRESHOLDS for row in ROWS] + [(2.0, 1)]
         self.rules_ = np.array([(*rule, *self._result(found, target, *rule)) for rule in rules])
-        least = self.rules_[-1, 2] - self.tolerance
+        self.threshold_, self.in_a_row_ = self.rule(self.tolerance)
+
+    def rule(self, tolerance: float) -> tuple[float, int]:
+        """Threshold and tokens in a row that `fit` takes for this tolerance; set both to use them."""
+        least = self.rules_[-1, 2] - _checks.rate(tolerance, "tolerance")
         good = self.rules_[self.rules_[:, 2] >= least - 1e-9]
         threshold, row = good[good[:, 3].argmin(), :2]
-        self.threshold_, self.in_a_row_ = float(threshold), int(row)
+        return float(threshold), int(row)
 
     def _result(self, found, target, threshold, row):
         """Accuracy and earliness of a rule."""

@@ -95,6 +95,8 @@ def test_a_saved_classifier_is_the_same(name, request, tmp_path):
     assert loaded.get_params() == classifier.get_params()
     for ours, theirs in zip(classifier.predict_proba(X), loaded.predict_proba(X)):
         np.testing.assert_array_equal(ours, theirs)
+    if name == "early":
+        assert loaded.rule(0.3) == classifier.rule(0.3)
     for ours, theirs in zip(classifier.predict(X), loaded.predict(X)):
         np.testing.assert_array_equal(ours, theirs)
     other = AarenClassifier if name == "early" else AarenEarlyClassifier
@@ -167,9 +169,9 @@ def test_the_rule_that_is_taken_is_the_earliest_of_the_good():
     assert rules[-1].tolist() == [2, 1, 1, 1]
     (taken,) = rules[(rules[:, 0] == classifier.threshold_) & (rules[:, 1] == 1)]
     assert taken[2:].tolist() == [0.95, 0.5]
-    classifier.tolerance = 0
-    classifier._choose(np.stack([first, 1 - first], axis=2), target)
-    assert classifier.threshold_ == 2 or classifier.in_a_row_ > 1
+    threshold, row = classifier.rule(0)
+    (taken,) = rules[(rules[:, 0] == threshold) & (rules[:, 1] == row)]
+    assert taken[2] == 1
 
 
 @pytest.mark.parametrize("kind", [AarenClassifier, AarenEarlyClassifier])
