@@ -154,14 +154,17 @@ def opened(path, protocol):
     return beats.Record(path, protocol)
 
 
+def one_thread():
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="does it run? Nothing is kept")
     parser.add_argument("--only", action="append", choices=MODELS)
     parser.add_argument("--set", action="append")
     chosen = parser.parse_args()
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
     protocol = Protocol((11,), 4000, 5) if chosen.quick else Protocol()
     path = machine.ROOT / "_build" / "archive-quick.json" if chosen.quick else FILE
     if chosen.quick:
@@ -184,4 +187,5 @@ def main():
 
 
 if __name__ == "__main__":
+    one_thread()
     main()

@@ -13,7 +13,18 @@ if keras.backend.backend() != "tensorflow":
     pytest.skip("the benchmarks run on TensorFlow", allow_module_level=True)
 
 from benchmarks import __main__ as command
-from benchmarks import beats, jobs, layers, machine, measure, record, streams, tokens
+from benchmarks import (
+    archive,
+    beats,
+    early,
+    jobs,
+    layers,
+    machine,
+    measure,
+    record,
+    streams,
+    tokens,
+)
 
 ENVIRONMENT = {"processor": "a", "device": "CPU", "threads": 1, "quick": True, "code": "1"}
 
@@ -206,3 +217,62 @@ def test_the_weights_that_are_drawn_are_those_of_the_layer(forget):
     values = tokens @ np.asarray(head.cell.value_kernel) + np.asarray(head.cell.bias)
     mixed = np.einsum("bth,bthd->bhd", beats.weights(model, tokens), values.reshape(2, 20, 4, 8))
     np.testing.assert_allclose(mixed.reshape(2, 32), model(tokens), atol=1e-4)
+
+
+def test_gaps_in_a_series_are_filled_from_its_own_values():
+    nan = np.nan
+    series = np.array([[nan, 1, nan, nan, 4, nan, nan], [1, 2, 3, 4, 5, 6, 7]])
+    assert archive.filled(series).tolist() == [[1, 1, 2, 3, 4, 4, 4], [1, 2, 3, 4, 5, 6, 7]]
+    assert np.isnan(series).any()
+
+
+def test_the_archive_has_47_sets_of_that_size():
+    names = archive.sets(archive.Protocol().largest)
+    assert len(names) == 47 and names[0] == "Chinatown"
+    assert "EOGVerticalSignal" in names and "EthanolLevel" not in names
+
+
+def test_ranks_are_of_sets_and_seeds_that_all_models_have():
+    def row(name, model, seed, accuracy):
+        return {"set": name, "model": model, "seed": seed, "accuracy": accuracy}
+
+    found = [row("a", m, 1, a) for m, a in zip(archive.MODELS, (0.9, 0.8, 0.8, 0.7))]
+    found += [row("a", "Aaren", 2, 0.0), *(row("b", m, 1, 0.5) for m in archive.MODELS[:3])]
+    assert archive.table(found) == {"a": dict(zip(archive.MODELS, (0.9, 0.8, 0.8, 0.7)))}
+    assert archive.ranks(found) == dict(zip(archive.MODELS, (1, 2.5, 2.5, 4)))
+
+
+@pytest.mark.parametrize("module", [archive, early])
+def test_a_record_of_another_recipe_is_left_alone(module, tmp_path):
+    path = tmp_path / "record.json"
+    archive.opened(path, module.Protocol()).add({"set": "a"})
+    assert archive.opened(path, module.Protocol()).get({"set": "a"})
+    with pytest.raises(SystemExit, match="was made with recipe"):
+        archive.opened(path, module.Protocol(recipe="another"))
+
+
+@pytest.mark.parametrize("module", [archive, early])
+def test_what_is_recorded_is_of_the_recipe_and_stands_once(module):
+    text = json.loads(module.FILE.read_text())
+    protocol = module.Protocol()
+    assert text["environment"]["protocol"]["recipe"] == protocol.recipe
+    lines = [(row["set"], row["model"], row["seed"]) for row in text["found"]]
+    assert len(lines) == len(set(lines)) > 0
+    sets = getattr(protocol, "sets", None) or archive.sets(protocol.largest)
+    for name, model, seed in lines:
+        assert name in sets and model in module.MODELS and seed in protocol.seeds
+    for row in text["found"]:
+        for point in row.get("points", [row]):
+            assert 0 <= point["accuracy"] <= 1 and 0 < point.get("earliness", 1) <= 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", [archive, early])
+def test_the_archive_runs(module, monkeypatch, tmp_path, capsys):
+    (tmp_path / "_build").mkdir()
+    monkeypatch.setattr(machine, "ROOT", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["it", "--quick", "--only", "Aaren"])
+    module.main()
+    (path,) = (tmp_path / "_build").iterdir()
+    rows = json.loads(path.read_text())["found"]
+    assert len(rows) == (2 if module is archive else 1) and "ECGFiveDays" in capsys.readouterr().out
