@@ -231,6 +231,9 @@ class _Network:
 class AarenClassifier(_Network, _Classifier):
     """A classifier of whole series of equal length, of one channel or more.
 
+    The defaults were chosen by cross-validation in the training splits of four sets of the UCR archive (the table is
+    in `benchmarks/archive.py`) and not tuned further. A set of more than a few thousand series needs more `steps`.
+
     Args:
         heads, dim: of Aaren's read-out.
         filters: channels of each of the stem's three convolutions.
