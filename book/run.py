@@ -22,9 +22,9 @@ from sphinx.util import logging
 logger = logging.getLogger(__name__)
 
 
-def run(notebook, folder, timeout=600):
+def run(notebook, folder, timeout=600, **settings):
     """Run a notebook; what went wrong is in the result."""
-    settings = dict(timeout=timeout, allow_errors=False, coalesce_streams=True)
+    settings |= dict(timeout=timeout, allow_errors=False, coalesce_streams=True)
     return single_nb_execution(notebook, cwd=str(folder), **settings)
 
 

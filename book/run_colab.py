@@ -14,13 +14,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-import nbclient
 import nbformat
 
 from book import colab
+from book.run import run
 
 REQUIREMENTS = Path(__file__).with_name("colab-requirements.txt")
 VENV = colab.ROOT / "_build" / "colab-venv"
@@ -77,29 +76,24 @@ def versions():
     return {p["name"]: p["version"] for p in json.loads(pip("list", "--format=json"))}
 
 
-def run(cells, name):
+def run_cells(cells, name):
     """Run the cells in a kernel with Colab's packages; return the seconds that they took."""
-    notebook, started = nbformat.v4.new_notebook(cells=cells), time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         # nothing of this clone is on the kernel's path, and its widgets are alive
         for variable in ("AAREN_STATIC", "PYTHONPATH"):
             os.environ.pop(variable, None)
         os.environ |= {"IPYTHONDIR": folder, "JUPYTER_PATH": str(VENV / "share" / "jupyter")}
-        settings = {"kernel_name": "colab", "timeout": 900}
-        client = nbclient.NotebookClient(
-            notebook, resources={"metadata": {"path": folder}}, **settings
-        )
-        try:
-            client.execute()
-        except nbclient.exceptions.CellExecutionError as error:
-            raise RuntimeError(f"{name}: {error}") from None
-    return time.perf_counter() - started
+        notebook = nbformat.v4.new_notebook(cells=cells)
+        result = run(notebook, folder, 900, kernel_name="colab")
+    if result.err:
+        raise RuntimeError(f"{name}: {result.exc_string}")
+    return result.time
 
 
 def check_installs(lines):
     before = versions()
     for line in lines:
-        run([nbformat.v4.new_code_cell(line)], "the first cell")
+        run_cells([nbformat.v4.new_code_cell(line)], "the first cell")
         after = versions()
         moved = {name: (v, after.get(name)) for name, v in before.items() if after.get(name) != v}
         assert not moved, f"the first cell moved Colab's packages: {moved}\n{line}"
@@ -115,11 +109,11 @@ def main():
     chapters = {path.stem: nbformat.read(path, 4) for path in paths if path.stem in wanted}
     environment()
     check_installs(sorted({notebook.cells[0].source for notebook in chapters.values()}))
-    run([nbformat.v4.new_code_cell(CONTROLS)], "controls")
+    run_cells([nbformat.v4.new_code_cell(CONTROLS)], "controls")
     print("controls move their picture", flush=True)
     failed = []
     with concurrent.futures.ProcessPoolExecutor(2) as pool:
-        jobs = {pool.submit(run, nb.cells[1:], name): name for name, nb in chapters.items()}
+        jobs = {pool.submit(run_cells, nb.cells[1:], name): name for name, nb in chapters.items()}
         for job in concurrent.futures.as_completed(jobs):
             result = "FAILED" if job.exception() else f"{job.result():.0f} s"
             print(f"{jobs[job]}: {result}", flush=True)
