@@ -25,8 +25,8 @@ book: $(READY) ## run the chapters that changed, build the HTML
 test: $(READY) ## package tests, every notebook compared with its outputs, the book in a browser
 	$(PYTHON_IN_VENV) -m pytest -n 2 --dist loadscope --nbval tests chapters
 
-test-package: $(READY) ## only the package, without what compiles whole models: while you work on it
-	$(PYTHON_IN_VENV) -m pytest -n 2 --dist worksteal -m "not slow" tests --ignore tests/test_book.py --ignore tests/test_colab.py --ignore tests/test_benchmarks.py
+test-package: $(READY) ## only the package, without browser and whole models: while you work on it
+	$(PYTHON_IN_VENV) -m pytest -n 2 --dist worksteal -m "not slow and not browser" tests --ignore tests/test_book.py --ignore tests/test_colab.py --ignore tests/test_benchmarks.py
 
 test-book: $(READY) ## only the browser tests
 	$(PYTHON_IN_VENV) -m pytest tests/test_book.py

@@ -24,12 +24,6 @@ from aaren.stream import Stream, decode, encode
 from aaren.widgets import live as show
 
 ENGINE = Path(live.ENGINE).read_text(encoding="utf-8")
-PAGE = """<!doctype html><html lang="en" data-theme="{theme}"><head><meta charset="utf-8"><title>Live</title>
-<meta name="viewport" content="width=device-width,initial-scale=1"><style>
-:root {{ --pst-color-text-base: #222832; --pst-color-background: #fff }}
-[data-theme=dark] {{ --pst-color-text-base: #ced6dd; --pst-color-background: #14181e; color-scheme: dark }}
-body {{ color: var(--pst-color-text-base); background: var(--pst-color-background); font: 16px/1.5 sans-serif;
-  max-width: 720px; margin: auto }}</style></head><body><main>{body}</main></body></html>"""
 CHAPTERS = Path(__file__).resolve().parent.parent / "chapters"
 CELLS = ("package", "zero", "naive", "bare")
 
@@ -97,33 +91,6 @@ EVERY = {
     "state": {},
     "cost": {},
 }  # each component as a chapter shows it first
-
-
-@pytest.fixture
-def visit(chromium, tmp_path):
-    """Open components on one page, network cut; in the end, no error and no request may have been."""
-    contexts, errors, requests = [], [], []
-
-    def visit(*outputs, theme="light", **settings):
-        body = "".join(f'<div class="text_html">{output}</div>' for output in outputs)
-        file = tmp_path / f"page{len(contexts)}.html"
-        file.write_text(PAGE.format(theme=theme, body=body), encoding="utf-8")
-        context = chromium.new_context(**{"viewport": {"width": 800, "height": 900}, **settings})
-        contexts.append(context)
-        context.set_offline(True)
-        page = context.new_page()
-        page.set_default_timeout(5_000)
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda m: errors.append(m.text) if m.type != "log" else None)
-        page.on("request", lambda request: requests.append(request.url))
-        page.goto(file.as_uri())
-        return page
-
-    yield visit
-    for context in contexts:
-        context.close()
-    assert errors == []
-    assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
 
 
 def value(node):

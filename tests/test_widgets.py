@@ -494,6 +494,7 @@ def test_live_errors_are_shown_and_pass(live):
     assert 'alt="at 3"' in picture.value
 
 
+@pytest.mark.slow
 def test_in_a_real_kernel_explore_shows_its_page_and_interact_its_controls(monkeypatch):
     monkeypatch.delenv("AAREN_STATIC", raising=False)
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
@@ -564,16 +565,8 @@ def hostile(choice_of_text):
     return steps({'"quoted" & <i>': 1, "</script>": 2, "a long text " * 8: 3}[choice_of_text])
 
 
-PAGE = """<!doctype html><html lang="en"%s><head><meta charset="utf-8"><title>Widgets</title>
-<meta name="viewport" content="width=device-width"><style>
-html[data-theme=dark] { --pst-color-text-base: #ced6dd; --pst-color-background: #121212;
-  --pst-color-primary: #528fe4; color-scheme: dark; background: #121212; color: #ced6dd }
-html[data-theme=dark] .text_html { background: #ced6dd; color: #222832; padding: 0.5rem }
-</style></head><body><main>%s</main></body></html>"""
-
-
 @pytest.fixture(scope="module")
-def book(tmp_path_factory):
+def book():
     """A page with four widgets; the pictures and texts that they must show."""
     bundles, frames, page = [], [], widgets._page
     with pytest.MonkeyPatch.context() as patch:
@@ -583,38 +576,12 @@ def book(tmp_path_factory):
         explore(steps, step=range(3))
         explore(hostile, choice_of_text=['"quoted" & <i>', "</script>", "a long text " * 8])
         explore(rounds, turn=range(3), kind=["a", "b"])
-    folder = tmp_path_factory.mktemp("book")
-    for theme in ("light", "dark"):
-        body = "".join(f'<div class="text_html">{b["text/html"]}</div>' for b in bundles)
-        text = PAGE % (f' data-theme="{theme}"', body)
-        (folder / f"{theme}.html").write_text(text, encoding="utf-8")
-    return SimpleNamespace(folder=folder, frames=frames)
+    return SimpleNamespace(outputs=[bundle["text/html"] for bundle in bundles], frames=frames)
 
 
 @pytest.fixture
-def visit(chromium, book):
-    """Open the page with the network cut; in the end, no error and no request may have been."""
-    contexts, errors, requests = [], [], []
-
-    def open_page(theme="light", clock=False, **options):
-        context = chromium.new_context(**{"viewport": {"width": 1000, "height": 900}, **options})
-        contexts.append(context)
-        context.set_offline(True)
-        page = context.new_page()
-        page.set_default_timeout(20_000)
-        page.on("pageerror", lambda error: errors.append(error))
-        page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
-        page.on("request", lambda r: requests.append(r.url))
-        if clock:
-            page.clock.install()
-        page.goto((book.folder / f"{theme}.html").as_uri())
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert errors == []
-    assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
+def visit(visit, book):
+    return functools.partial(visit, *book.outputs)
 
 
 def showing(page, number):
@@ -726,7 +693,7 @@ CONTRAST = """(node) => {
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_texts_can_be_read(visit, theme):
-    page = visit(theme)
+    page = visit(theme=theme)
     nodes = page.locator(".aaren-explore :is(label, select, button, .aaren-value)").all()
     assert len(nodes) == 14
     assert min(node.evaluate(CONTRAST) for node in nodes) > 7
