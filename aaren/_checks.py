@@ -64,7 +64,10 @@ def tensor(value, name):
     if keras.backend.is_keras_tensor(value):
         return value
     try:
-        return keras.ops.convert_to_tensor(value)
+        array = keras.ops.convert_to_tensor(value)
+        if keras.backend.standardize_dtype(array.dtype) == "string":
+            raise TypeError("TensorFlow would take it as text")
+        return array
     except (ValueError, TypeError) as error:
         raise ValueError(
             f"`{name}` must be an array of numbers; got {type(value).__name__}: {error}"

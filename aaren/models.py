@@ -92,7 +92,7 @@ class _Stack(keras.Model):
         for part, state in zip(self.parts, self._checked_states(states), strict=True):
             x_t, state = part.step(x_t, state, reset)
             new_states.append(state)
-        return x_t, new_states
+        return ops.cast(x_t, self.compute_dtype), new_states
 
     def get_initial_state(self, batch_size: int) -> list[Any]:
         """The states of all layers that have seen nothing: a `State` a layer, the same for both models."""

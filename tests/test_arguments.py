@@ -3,6 +3,7 @@
 An argument that is ignored, or missing in `get_config`, fails here; so does one that this table does not know.
 """
 
+import functools
 import inspect
 
 import keras
@@ -97,7 +98,9 @@ def observed(make):
     rng = np.random.default_rng(2)
     model.set_weights([rng.normal(size=shape) for shape in shapes])
     mask = np.array([[True] * 4, [False, True, True, False]])
-    seen = [model(x, mask=mask), model(x * 0.5, training=True), model(x)]
+    seen = [model(x, mask=mask, training=True)]  # dropout is 0 where it is not what is changed
+    if getattr(model, "stateful", False):
+        seen.append(model(x))
     if hasattr(model, "reset_state"):
         model.reset_state()
     return dict(
@@ -113,6 +116,12 @@ def observed(make):
     )
 
 
+@functools.cache
+def plain(make, needed):
+    """What is observed without the argument."""
+    return observed(lambda: make(**(TABLE[make][0] | NEEDS.get(needed, {}))))
+
+
 def same(a, b):
     return a.keys() == b.keys() and all(
         np.shape(a[k]) == np.shape(b[k])
@@ -126,7 +135,7 @@ def test_an_argument_does_something_and_survives_saving(make, name, value):
     base, _ = TABLE[make]
     base = base | NEEDS.get(name, {})
     wanted = observed(lambda: make(**(base | {name: value})))
-    assert not same(observed(lambda: make(**base)), wanted), f"{name}={value} changes nothing"
+    assert not same(plain(make, name in NEEDS and name), wanted), f"{name}={value} changes nothing"
     config = make(**(base | {name: value})).get_config()
     again = observed(lambda: make.from_config(config))
     assert same(again, wanted), f"{name}={value} is lost in get_config"

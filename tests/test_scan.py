@@ -275,13 +275,13 @@ def same(a, b):
         np.testing.assert_allclose(numpy(x), numpy(y), rtol=2e-5, atol=1e-4)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(states(), states(), states())
 def test_merge_is_associative(a, b, c):
     same(aaren.merge(aaren.merge(a, b), c), aaren.merge(a, aaren.merge(b, c)))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(states())
 def test_the_empty_state_is_the_identity(a):
     empty = aaren.empty_state(1, 1, 1)
@@ -289,7 +289,7 @@ def test_the_empty_state_is_the_identity(a):
     same(aaren.merge(empty, a), a)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.lists(st.tuples(numbers, numbers), min_size=1, max_size=40), st.data())
 def test_split_anywhere_and_shift_by_anything(tokens, data):
     scores = np.array([s for s, _ in tokens], "float32").reshape(1, -1, 1)

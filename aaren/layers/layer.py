@@ -167,9 +167,10 @@ class SequenceLayer(keras.layers.Layer):
         batch = batch if isinstance(batch, int) else None
         wanted = self.cell.shapes_of(state, batch)
         if not isinstance(state, (tuple, list)) or len(state) != len(wanted):
+            length = f" of length {len(state)}" if hasattr(state, "__len__") else ""
             raise ValueError(
                 f"`{name}` must be the {len(wanted)} arrays that `get_initial_state` gives; "
-                f"got {type(state).__name__} {'' if not hasattr(state, '__len__') else f'of length {len(state)}'}."
+                f"got {type(state).__name__}{length}."
             )
         parts = [_checks.tensor(part, f"{name}[{i}]") for i, part in enumerate(state)]
         for i, (part, shape) in enumerate(zip(parts, wanted, strict=True)):
@@ -208,10 +209,9 @@ class SequenceLayer(keras.layers.Layer):
         return (*spec, *(keras.KerasTensor(shape, self.state_dtype) for shape in state))
 
     def get_config(self) -> dict[str, Any]:
-        cell = self.cell.get_config()
         return {
-            **{name: value for name, value in cell.items() if name not in ("name", "trainable")},
-            **super().get_config(),
+            **self.cell.get_config(),
+            **super().get_config(),  # name, dtype and trainable are the layer's
             "return_sequences": self.return_sequences,
             "return_state": self.return_state,
             "stateful": self.stateful,
