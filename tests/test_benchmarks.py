@@ -12,11 +12,13 @@ import pytest
 if keras.backend.backend() != "tensorflow":
     pytest.skip("the benchmarks run on TensorFlow", allow_module_level=True)
 
+from aaren import estimators
 from benchmarks import __main__ as command
 from benchmarks import (
     archive,
     beats,
     early,
+    hearts,
     jobs,
     layers,
     machine,
@@ -276,3 +278,69 @@ def test_the_archive_runs(module, monkeypatch, tmp_path, capsys):
     (path,) = (tmp_path / "_build").iterdir()
     rows = json.loads(path.read_text())["found"]
     assert len(rows) == (2 if module is archive else 1) and "ECGFiveDays" in capsys.readouterr().out
+
+
+# Heartbeats ------------------------------------------------------------------------------------
+
+
+def test_hearts_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(hearts, "FILE", tmp_path / "hearts.json")
+    command = ["hearts", "--only", "1-NN Euclidean"]
+    for _ in range(2):
+        monkeypatch.setattr(sys, "argv", command)
+        hearts.main()
+    assert capsys.readouterr().out.count("1-NN Euclidean") == 1
+    (row,) = json.loads((tmp_path / "hearts.json").read_text())["found"]
+    assert (row["accuracy"], row["balanced"], len(row["p"])) == (0.88, 0.8637, 100)
+
+
+def test_a_line_counts_each_class_alike():
+    row = hearts.scored({}, np.ones(10), np.array([1] * 8 + [0] * 2))
+    assert row == {"accuracy": 0.8, "balanced": 0.5, "p": [1.0] * 10}
+
+
+def test_hearts_recorded_what_its_answers_say():
+    found = json.loads(hearts.FILE.read_text("utf-8"))["found"]
+    _, y = hearts.beats("test")
+    seen = [row for row in found if "p" in row]
+    assert seen
+    for row in seen:
+        again = hearts.scored({}, row["p"], y)
+        assert again["accuracy"] == row["accuracy"] and again["balanced"] == row["balanced"]
+
+
+def test_hearts_trains_as_the_classifier_does():
+    """Rate and order of batches; the weights differ by the draws of noise and dropout."""
+    ours, theirs = (
+        [schedule(step, 400) for step in range(400)]
+        for schedule in (lambda s, n: beats.schedule(0.01, s, n) / 0.01, estimators._share)
+    )
+    np.testing.assert_allclose(ours, theirs)
+    x, y = hearts.beats("train")
+    quiet = dict(steps=7, random_state=3, filters=4, heads=1, dim=2)
+
+    def weights(kind):
+        own = {"_network": lambda self: _without_draws(kind, self)}
+        return type("Quiet", (kind,), own)(**quiet).fit(x, y).model_.get_weights()
+
+    for one, other in zip(weights(hearts.Ours), weights(estimators.AarenClassifier), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def _without_draws(kind, classifier):
+    parts = kind._network(classifier).layers
+    draws = keras.layers.GaussianNoise, keras.layers.SpatialDropout1D
+    shape = (None, classifier.n_channels_ * classifier.patch_ + 1)
+    return keras.Sequential([keras.Input(shape), *(p for p in parts if not isinstance(p, draws))])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["Aaren", "CNN"])
+def test_hearts_trains_again_from_fresh_weights(tmp_path, name):
+    record = hearts.Record(tmp_path / "hearts.json", hearts.QUICK)
+    model = hearts.made(name, hearts.QUICK)
+    for seed in (1, 2, 1):
+        hearts.run(record, name, seed, model)
+    first, second, again = (row["p"] for row in record.found() if "p" in row)
+    np.testing.assert_allclose(first, again, atol=1e-3)
+    assert np.abs(np.subtract(first, second)).max() > 1e-2
