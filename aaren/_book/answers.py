@@ -406,7 +406,7 @@ def _items(n):
 
 
 def blelloch(x, op, identity):
-    """Return all prefixes of the list x, merged by op, in at most 2 T merges up and down a tree."""
+    """Return all prefixes of the list x, merged by op, in at most 2 T merges (T rounded up to a power of two)."""
     return _sweeps()(x, op, identity)
 
 
