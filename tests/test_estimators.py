@@ -52,7 +52,7 @@ def test_it_learns_what_tells_the_classes_apart(whole, early):
     X, y = waves(seed=1)
     assert np.mean(whole.predict(X) == y) > 0.9
     labels, decided = early.predict(X)
-    assert decided.all() and np.mean(labels == y) > 0.9
+    assert decided.all() and np.mean(labels == y) > 0.8
     harmonic, accuracy, earliness = early.score(X, y)
     assert accuracy == np.mean(labels == y) and 1 / 3 < earliness < 1
     assert harmonic == pytest.approx(2 / (1 / accuracy + 1 / (1 - earliness)))
