@@ -9,7 +9,7 @@ export IPYTHONDIR = $(CURDIR)/.ipython
 export AAREN_STATIC = 1
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help book slides test test-package test-book test-backends colab publish-colab test-colab lab bench linkcheck run run-all lint format dist lock clean
+.PHONY: help book slides test test-package test-book test-backends mutants colab publish-colab test-colab lab bench linkcheck run run-all lint format dist lock clean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -34,6 +34,9 @@ test-book: $(READY) ## only the browser tests
 test-backends: $(BACKENDS_READY) ## the package's tests on JAX, then on PyTorch
 	KERAS_BACKEND=jax $(PYTHON_IN_VENV) -m pytest -n 2 --dist worksteal tests -m backends
 	KERAS_BACKEND=torch $(PYTHON_IN_VENV) -m pytest -n 2 --dist worksteal tests -m backends
+
+mutants: $(BACKENDS_READY) ## change the package line by line and see which changes no test notices: tests/MUTANTS.md
+	KERAS_BACKEND=torch OMP_NUM_THREADS=1 $(VENV)/bin/mutmut run --max-children 1 $(MUTANTS)
 
 colab: $(READY) ## make the Colab edition of the chapters: _build/colab
 	$(PYTHON_IN_VENV) -m book.colab
@@ -85,7 +88,7 @@ lock: ## renew the locked versions: requirements*.txt
 	book/lock.sh
 
 clean: ## remove what the commands made, but for the environment
-	rm -rf _build .pytest_cache .ruff_cache .hypothesis dist
+	rm -rf _build mutants .pytest_cache .ruff_cache .hypothesis dist
 
 # The script writes the stamp last; if it had to stop, its one line is make's error. A dry run makes nothing.
 $(READY): requirements.txt pyproject.toml book/environment.sh

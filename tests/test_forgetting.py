@@ -225,6 +225,14 @@ def sequence(time=12, features=4, batch=3):
     return np.random.default_rng(0).normal(size=(batch, time, features)).astype("float32") * 2
 
 
+def masked_and_reset():
+    """Steps that do not count, and beginnings that the last output sees."""
+    mask, reset = (example(12, batch=3)[2][name] for name in ("mask", "reset"))
+    mask[:, 10:] = True
+    reset[:2, 9:11] = [[True, False], [False, True]]
+    return mask, reset
+
+
 def weights_of(layer):
     """The layer's weights, moved from where they start: biases and spans too."""
     rng = np.random.default_rng(5)
@@ -236,7 +244,7 @@ def test_four_forms_of_a_layer_agree(kind):
     x, layer = sequence(), Aaren(3, 4, activation="tanh", return_state=True, **kind)
     layer.build(x.shape)
     layer.set_weights(weights_of(layer))
-    mask, reset = example(12, batch=3)[2]["mask"], example(12, batch=3, seed=1)[2]["reset"]
+    mask, reset = masked_and_reset()
     wanted, *final = layer(x, mask=mask, reset=reset)
     state, steps = layer.get_initial_state(3), []
     for t in range(12):
@@ -285,7 +293,7 @@ def test_a_window_in_an_rnn_is_empty_after_a_reset_of_its_states():
 @kinds
 def test_both_models_agree_whole_in_chunks_and_by_steps(kind):
     x = sequence()
-    mask, reset = example(12, batch=3)[2]["mask"], example(12, batch=3, seed=1)[2]["reset"]
+    mask, reset = masked_and_reset()
     scan, rnn = (
         make([3, 2], [5, 3], return_state=True, **kind)
         for make in (ScanRNNAttentionModel, AttentionRNN)
