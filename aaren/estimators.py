@@ -199,10 +199,9 @@ class _Network:
         rng = np.random.default_rng(seed)
         x = self.tokens(X)
         target = np.searchsorted(self.classes_, y)
-        model, weight = self._network(), None
-        if self._every_token:  # late answers count more, or early guesses spoil them
+        model = self._network()
+        if self._every_token:
             target = np.broadcast_to(target[:, None], x.shape[:2])
-            weight = np.broadcast_to(3 * x[0, :, -1] ** 2, x.shape[:2])
         optimizer = keras.optimizers.AdamW(weight_decay=0.01, clipnorm=1.0)
         optimizer.build(model.trainable_variables)
         model.compile(optimizer, "sparse_categorical_crossentropy", jit_compile=False)
@@ -213,8 +212,7 @@ class _Network:
         for step in range(self.steps):
             chosen = next(batches)
             optimizer.learning_rate = self.learning_rate * _share(step, self.steps)
-            counts = None if weight is None else weight[chosen]
-            loss = model.train_on_batch(x[chosen], target[chosen], counts)
+            loss = model.train_on_batch(x[chosen], target[chosen])
             bar.update(step + 1, [("loss", float(loss))])
         return model
 
@@ -314,11 +312,9 @@ class AarenClassifier(_Network, _Classifier):
 class AarenEarlyClassifier(_Network, _EarlyClassifier):
     """A classifier that answers before a series is over, and says when its answer is safe.
 
-    The network is trained on all prefixes at once: it answers at every token, and each answer counts, by the square
-    of the share of the series that it has seen. (In cross-validation on the training split of FacesUCR, .77 were right
-    at the end, .57 with equal weights, and about as many after half the series.) It is online: each sample is
-    standardised by the mean and deviation of the samples up to it (`running_z_score`), which undoes a standardisation
-    over whole series, as archives have it, for that needs samples to come.
+    The network is trained on all prefixes at once: it answers at every token, and each answer counts alike. It is
+    online: each sample is standardised by the mean and deviation of the samples up to it (`running_z_score`), which
+    undoes a standardisation over whole series, as archives have it, for that needs samples to come.
 
     The rule: an answer is safe when the same class had a probability of at least `threshold_` at `in_a_row_` tokens
     in a row; the last token's answer always is. Of the rules tried, `fit` takes the one that decides earliest among
