@@ -309,7 +309,16 @@ def test_hearts_recorded_what_its_answers_say():
         assert again["accuracy"] == row["accuracy"] and again["balanced"] == row["balanced"]
 
 
-def test_hearts_trains_as_the_classifier_does():
+@pytest.mark.parametrize(
+    ("copy", "kind", "more"),
+    [
+        (hearts.Ours, estimators.AarenClassifier, {}),
+        pytest.param(
+            hearts.Early, estimators.AarenEarlyClassifier, {"folds": 2}, marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_hearts_trains_as_the_classifier_does(copy, kind, more):
     """Rate and order of batches; the weights differ by the draws of noise and dropout."""
     ours, theirs = (
         [schedule(step, 400) for step in range(400)]
@@ -317,13 +326,13 @@ def test_hearts_trains_as_the_classifier_does():
     )
     np.testing.assert_allclose(ours, theirs)
     x, y = hearts.beats("train")
-    quiet = dict(steps=7, random_state=3, filters=4, heads=1, dim=2)
+    quiet = dict(steps=7, random_state=3, filters=4, heads=1, dim=2, **more)
 
     def weights(kind):
         own = {"_network": lambda self: _without_draws(kind, self)}
         return type("Quiet", (kind,), own)(**quiet).fit(x, y).model_.get_weights()
 
-    for one, other in zip(weights(hearts.Ours), weights(estimators.AarenClassifier), strict=True):
+    for one, other in zip(weights(copy), weights(kind), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
