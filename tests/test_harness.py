@@ -6,8 +6,6 @@ import pytest
 from aaren.layers import Aaren, AarenBlock, AarenCell, LinearSelfAttention, LinearSelfAttentionCell
 from aaren.models import AttentionRNN, ScanRNNAttentionModel
 
-testing = pytest.importorskip("keras.src.testing")  # not public: a later Keras may move it
-
 pytestmark = [pytest.mark.backends, pytest.mark.slow]
 SIZES = {"heads": 2, "dim": 3}
 # layer, its arguments, the shape of its outputs for inputs (2, 7, 4), and how many weights it has
@@ -35,6 +33,8 @@ LAYERS = {
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("layer, arguments, shape, weights", LAYERS.values(), ids=LAYERS)
 def test_keras_own_harness(layer, arguments, shape, weights):
+    # not public: a later Keras may move it. And it starts TensorFlow, which other tests configure first
+    testing = pytest.importorskip("keras.src.testing")
     case = testing.TestCase()
     case.setUp()
     case.run_layer_test(
