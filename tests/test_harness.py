@@ -23,8 +23,8 @@ LAYERS = {
     "linear": (LinearSelfAttention, {**SIZES, "causal": True}, (2, 7, 3), 4),
     "linear, not causal": (LinearSelfAttention, SIZES, (2, 7, 3), 4),
     "block": (AarenBlock, {"heads": 2, "forget": "gate"}, (2, 7, 4), 16),
-    "cell": (keras.layers.RNN, {"cell": AarenCell(2, 3)}, (2, 3), 4),
-    "linear cell": (keras.layers.RNN, {"cell": LinearSelfAttentionCell(2, 3)}, (2, 3), 4),
+    "cell": (keras.layers.RNN, {"cell": lambda: AarenCell(2, 3)}, (2, 3), 4),
+    "linear cell": (keras.layers.RNN, {"cell": lambda: LinearSelfAttentionCell(2, 3)}, (2, 3), 4),
     "scan model": (ScanRNNAttentionModel, {"heads": [2, 1], "dims": [3, 2]}, (2, 7, 2), 8),
     "loop model": (AttentionRNN, {"heads": [2, 1], "dims": [3, 2]}, (2, 7, 2), 8),
 }
@@ -33,13 +33,13 @@ LAYERS = {
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("layer, arguments, shape, weights", LAYERS.values(), ids=LAYERS)
 def test_keras_own_harness(layer, arguments, shape, weights):
-    # not public: a later Keras may move it. And it starts TensorFlow, which other tests configure first
+    # not public: a later Keras may move it. Cells are made here: TensorFlow must not start before tests configure it
     testing = pytest.importorskip("keras.src.testing")
     case = testing.TestCase()
     case.setUp()
     case.run_layer_test(
         layer,
-        arguments,
+        {name: value() if callable(value) else value for name, value in arguments.items()},
         input_shape=(2, 7, 4),
         expected_output_shape=shape,
         expected_num_trainable_weights=weights,
