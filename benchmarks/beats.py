@@ -4,7 +4,7 @@
     python -m benchmarks.beats --quick    # a few steps of a few streams, one seed: does it run? Nothing is kept
     python -m benchmarks.beats --only GRU --task majority
 
-The protocol, fixed before a test stream was drawn:
+The protocol, fixed before a test stream of the record was drawn:
 
 * Training streams are made of training beats and noise only, test streams of test beats and noise only (official
   splits). A seed draws 2,000 training streams, the weights, and its test streams; all models of a seed see the same.
