@@ -71,10 +71,8 @@ CASES = [
     pytest.param(
         *(make, name, value),
         id=f"{make.__name__}-{name}={value}",
-        # loops over time take longer
-        marks=[pytest.mark.slow]
-        if make in (AarenCell, LinearSelfAttentionCell, AttentionRNN)
-        else [],
+        # loops over time and stacks take longer
+        marks=[] if make in (Aaren, LinearSelfAttention) else [pytest.mark.slow],
     )
     for make, (_, others) in TABLE.items()
     for name, values in others.items()

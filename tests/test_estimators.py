@@ -48,6 +48,7 @@ def test_aeon_finds_nothing_wrong(kind):
     assert len(results) > 15 and "PASSED" in results.values()
 
 
+@pytest.mark.slow
 def test_it_learns_what_tells_the_classes_apart(whole, early):
     X, y = waves(seed=1)
     assert np.mean(whole.predict(X) == y) > 0.9
@@ -58,6 +59,7 @@ def test_it_learns_what_tells_the_classes_apart(whole, early):
     assert harmonic == pytest.approx(2 / (1 / accuracy + 1 / (1 - earliness)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["whole", "early"])
 def test_the_stream_answers_as_the_network(name, request, tmp_path):
     classifier = request.getfixturevalue(name)
@@ -71,6 +73,7 @@ def test_the_stream_answers_as_the_network(name, request, tmp_path):
         np.testing.assert_allclose(answers if name == "early" else answers[-1], wanted, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["whole", "early"])
 def test_tokens_of_a_prefix_are_those_of_the_series(name, request):
     classifier = request.getfixturevalue(name)
@@ -86,6 +89,7 @@ def test_tokens_of_a_prefix_are_those_of_the_series(name, request):
         np.testing.assert_allclose(tokens[:, -1, :-1], last, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["whole", "early"])
 def test_a_saved_classifier_is_the_same(name, request, tmp_path):
     classifier = request.getfixturevalue(name)
@@ -107,6 +111,7 @@ def test_a_saved_classifier_is_the_same(name, request, tmp_path):
         other.load(tmp_path / "other")
 
 
+@pytest.mark.slow
 def test_a_growing_series_is_decided_as_the_whole_one(early):
     X, _ = waves(12, seed=5)
     wanted, _ = early.predict(X)
@@ -125,6 +130,7 @@ def test_a_growing_series_is_decided_as_the_whole_one(early):
     assert at.min() < early.n_tokens_
 
 
+@pytest.mark.slow
 def test_an_early_answer_knows_nothing_of_the_scale(early):
     X, _ = waves(6, seed=6)
     whole = (X - X.mean(axis=2, keepdims=True)) / X.std(axis=2, keepdims=True)
@@ -198,6 +204,7 @@ def test_a_setting_out_of_range_is_named(wrong):
         AarenClassifier(**wrong).fit(*waves(4))
 
 
+@pytest.mark.slow
 def test_early_input_is_checked(early):
     X, y = waves(6, seed=8)
     with pytest.raises(ValueError, match="at least 2 series for the cross-validation"):

@@ -24,7 +24,7 @@ MODULES = [
     aaren.plots,
     aaren.compare,
     aaren.stream,
-    aaren.estimators,
+    pytest.param(aaren.estimators, marks=pytest.mark.slow),  # it trains
 ]
 PUBLIC = [
     *(aaren.prefix_attention, aaren.merge, aaren.empty_state),
@@ -39,7 +39,7 @@ PUBLIC = [
 ]
 
 
-@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: getattr(module, "__name__", ""))
 def test_examples_run(module):
     results = doctest.testmod(module)
     assert results.attempted > 0

@@ -290,6 +290,7 @@ def test_a_window_in_an_rnn_is_empty_after_a_reset_of_its_states():
     close(rnn(x), first)
 
 
+@pytest.mark.slow
 @kinds
 def test_both_models_agree_whole_in_chunks_and_by_steps(kind):
     x = sequence()
