@@ -7,7 +7,8 @@ Aaren of 8 heads × 32 on 64 features (their mean: 32 outputs; 33 thousand weigh
 (25 thousand), and attention of the same heads over a cache of 1,024 tokens. "bare NumPy" is the arithmetic of
 `Stream.step` and nothing else, in float32 as Keras has it; `Stream` and node compute in float64. ONNX Runtime has the
 one-step model that `Model.export` writes, its state as inputs and outputs. A batch is a batch of streams; node
-takes them one after another.
+takes them one after another. All have one thread: a token has no work for two. `others` is the number of cores that
+other processes kept busy meanwhile, node among them.
 """
 
 import argparse
@@ -26,7 +27,7 @@ import numpy as np
 import tensorflow as tf
 
 import aaren.stream
-from benchmarks import DIM, FEATURES, HEADS, machine, measure
+from benchmarks import DIM, FEATURES, HEADS, machine, measure, processes
 
 ROUNDS, CALLS = 25, 40
 TARGET = ("Stream", "bare NumPy", 2)  # at most twice, for one stream
@@ -121,7 +122,9 @@ def in_onnx(trained, folder, batch):
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the converter speaks of NumPy to come
         one_step.export(path, format="onnx", verbose=False)
-    session = onnxruntime.InferenceSession(path)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(path, options)
     kept = [np.asarray(part) for part in empty]
 
     def step(x):
@@ -183,9 +186,12 @@ def forms(trained, loaded, batch, folder):
     eager, compiled = in_keras(trained, batch)
     loaded.reset()
     steps = {"bare NumPy": bare(loaded), "Stream": loaded.step}
-    for name, layer in OTHERS.items():
-        steps[f"Stream, {name}"] = stream(model(layer()), folder).step
+    others = {name: model(layer()) for name, layer in OTHERS.items()}
+    for name, other in others.items():
+        steps[f"Stream, {name}"] = stream(other, folder).step
     steps |= {"Keras, compiled step": compiled, "Keras, eager step": eager}
+    for name, other in others.items():
+        steps[f"Keras, compiled step, {name}"] = in_keras(other, batch)[1]
     steps |= {"ONNX Runtime": in_onnx(trained, folder, batch)}
     steps |= {"Keras GRUCell, compiled": gru(batch), "PyTorch GRUCell": torch_gru(batch)}
     steps |= {f"attention, cache of {CACHE:,}, compiled": attention(batch)}
@@ -241,8 +247,9 @@ def main():
     parser.add_argument("--quick", action="store_true", help="a few rounds, to see that it runs")
     quick = parser.parse_args().quick
     with tempfile.TemporaryDirectory() as folder:
-        record = measured(pathlib.Path(folder), *((3, 2) if quick else ()))
-    record = {"environment": machine.environment(threads=None, quick=quick), **record}
+        how = (pathlib.Path(folder), *((3, 2) if quick else ()))
+        record = processes.Processes(threads=1).call("benchmarks.tokens", "measured", *how)
+    record = {"environment": machine.environment(threads=1, quick=quick), **record}
     path = QUICK if quick else RECORD
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
@@ -253,7 +260,7 @@ def main():
                 target = time.get("target", "no target")
                 print(f"  {' / '.join(time['of'])}: {time['ratio']:.2f} ({target})")
             else:
-                print(f"  {name:36} {1e6 * time['median']:9.1f} µs")
+                print(f"  {name:38} {1e6 * time['median']:9.1f} µs")
 
 
 if __name__ == "__main__":

@@ -131,6 +131,10 @@ def test_one_token_is_the_same_in_every_form(tmp_path):
     answers = {name: [steps[name](x * i) for i in (1, 2, -1)] for name in same}
     for answer in answers.values():
         np.testing.assert_allclose(answer, answers["Stream"], atol=1e-5)
+    for name in tokens.OTHERS:
+        for i in (1, 2, -1):
+            ours, theirs = (steps[f"{way}, {name}"] for way in ("Stream", "Keras, compiled step"))
+            np.testing.assert_allclose(ours(x * i), theirs(x * i), atol=1e-5)
 
 
 def test_attention_is_over_the_last_tokens(monkeypatch):
