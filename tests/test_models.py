@@ -76,6 +76,7 @@ def test_the_code_of_the_book():
     rnn.fit(x, x, verbose=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [ScanRNNAttentionModel, AttentionRNN])
 def test_config_is_plain_and_models_survive_saving(make, tmp_path):
     x = waves()

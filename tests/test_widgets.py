@@ -75,6 +75,7 @@ def data_of(page, name):
 # What is displayed ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_one_bundle_holds_the_page_the_picture_and_the_text(shown):
     assert explore(weights, temperature=TEMPERATURES, scores=SCORES) is None
     (bundle,) = shown
@@ -116,6 +117,7 @@ def test_a_figure_that_draw_uses_again_is_closed_too(shown):
     assert len(shown) == 1
 
 
+@pytest.mark.slow
 def test_two_runs_give_the_same_bundle(shown):
     for _ in range(2):
         explore(weights, temperature=TEMPERATURES, scores=SCORES)
