@@ -45,7 +45,7 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
 from aaren import estimators
 from aaren.estimators import AarenClassifier
-from benchmarks import beats, machine
+from benchmarks import beats
 
 FILE = pathlib.Path(__file__).with_suffix(".json")
 MODELS = ("Aaren", "mean", "GRU", "MiniRocket")
@@ -166,10 +166,7 @@ def main():
     parser.add_argument("--set", action="append")
     chosen = parser.parse_args()
     protocol = Protocol((11,), 4000, 5) if chosen.quick else Protocol()
-    path = machine.ROOT / "_build" / "archive-quick.json" if chosen.quick else FILE
-    if chosen.quick:
-        path.unlink(missing_ok=True)
-    record = opened(path, protocol)
+    record = opened(beats.place(FILE, chosen.quick), protocol)
     names = [n for n in sets(protocol.largest) if n in (chosen.set or [n])]
     if chosen.quick:
         names = names[:2]

@@ -253,6 +253,15 @@ class Rocket:
 # ---- the record
 
 
+def place(file, quick):
+    """Where a record lies; a quick run's, which is not kept, begins anew."""
+    if not quick:
+        return file
+    path = machine.ROOT / "_build" / f"{file.stem}-quick.json"
+    path.unlink(missing_ok=True)
+    return path
+
+
 class Record:
     """The JSON file, a line for each training; two processes may write to it."""
 
@@ -332,10 +341,7 @@ def main():
     parser.add_argument("--task", action="append", choices=TASKS)
     chosen = parser.parse_args()
     protocol = QUICK if chosen.quick else FULL
-    path = pathlib.Path("_build/beats-quick.json") if chosen.quick else FILE
-    if chosen.quick:
-        path.unlink(missing_ok=True)
-    record = Record(path, protocol)
+    record = Record(place(FILE, chosen.quick), protocol)
     for task in chosen.task or TASKS:
         for name in chosen.only or [*HEADS, "MiniRocket"]:
             network = None

@@ -30,7 +30,7 @@ from aeon.classification.interval_based import TimeSeriesForestClassifier
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
 from aaren.estimators import AarenEarlyClassifier, running_z_score
-from benchmarks import archive, machine
+from benchmarks import archive, beats
 
 FILE = pathlib.Path(__file__).with_suffix(".json")
 TOLERANCES, THRESHOLDS = (0.0, 0.02, 0.05, 0.1, None), (0.6, 0.7, 0.8, 0.9, 2.0)
@@ -99,10 +99,7 @@ def main():
     parser.add_argument("--only", action="append", choices=MODELS)
     chosen = parser.parse_args()
     protocol = Protocol(("ECGFiveDays",), (11,), 5) if chosen.quick else Protocol()
-    path = machine.ROOT / "_build" / "early-quick.json" if chosen.quick else FILE
-    if chosen.quick:
-        path.unlink(missing_ok=True)
-    record = archive.opened(path, protocol)
+    record = archive.opened(beats.place(FILE, chosen.quick), protocol)
     for name in protocol.sets:
         train, test = archive.split(name, "TRAIN"), archive.split(name, "TEST")
         for seed in protocol.seeds:

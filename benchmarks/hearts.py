@@ -38,7 +38,7 @@ from sklearn.model_selection import StratifiedKFold
 
 import aaren
 from aaren.estimators import AarenClassifier, AarenEarlyClassifier
-from benchmarks.beats import Record, schedule
+from benchmarks.beats import Record, place, schedule
 
 FILE = pathlib.Path(__file__).with_suffix(".json")
 
@@ -240,10 +240,7 @@ def main():
     parser.add_argument("--only", action="append", choices=names)
     chosen = parser.parse_args()
     protocol = QUICK if chosen.quick else FULL
-    path = pathlib.Path("_build/hearts-quick.json") if chosen.quick else FILE
-    if chosen.quick:
-        path.unlink(missing_ok=True)
-    record = Record(path, protocol)
+    record = Record(place(FILE, chosen.quick), protocol)
     for name in chosen.only or names:
         model = made(name, protocol)
         for seed in protocol.seeds if name not in FIXED or FIXED[name][1] else (None,):

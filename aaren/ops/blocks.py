@@ -174,9 +174,8 @@ def _between(s, g):
     if g is None:
         return ops.where(lower, ops.zeros((), s.dtype), -float("inf"))
     shape = ops.shape(g)
-    g = ops.reshape(
-        g, (shape[0] * shape[1] * shape[2], shape[3])
-    )  # comparisons of few axes: LiteRT
+    # LiteRT compares arrays of few axes only
+    g = ops.reshape(g, (shape[0] * shape[1] * shape[2], shape[3]))
     coarse, fine, resets = (running_total(part) for part in _parts(g))
     differences = _row_minus_column(coarse) + _row_minus_column(fine)
     kept = ops.logical_and(lower, resets[..., :, None] == resets[..., None, :])
