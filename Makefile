@@ -3,7 +3,6 @@ VENV ?= .venv
 PYTHON_IN_VENV = $(VENV)/bin/python
 READY = $(VENV)/.ready
 BACKENDS_READY = $(VENV)/.ready-backends
-LAB_READY = $(VENV)/.ready-lab
 JUPYTER_BOOK = $(VENV)/bin/jupyter-book build chapters --path-output . --config _config.yml --toc "$(CURDIR)/_toc.yml"
 export IPYTHONDIR = $(CURDIR)/.ipython
 export AAREN_STATIC = 1
@@ -47,7 +46,7 @@ publish-colab: ## push _build/colab to the branch that the book's Colab buttons 
 test-colab: $(READY) ## run the Colab edition of the last commit with Colab's versions
 	$(PYTHON_IN_VENV) -m book.run_colab $(CHAPTER)
 
-lab: $(LAB_READY) ## open the chapters in JupyterLab, their MyST rendered
+lab: $(READY) ## open the chapters in JupyterLab, their MyST rendered
 	$(PYTHON_IN_VENV) -m jupyterlab --ServerApp.root_dir="$(CURDIR)/chapters" --LabApp.default_url=/lab/tree/01-start-here.ipynb
 
 linkcheck: $(READY) ## check the links to other sites
@@ -97,10 +96,6 @@ $(READY): requirements.txt pyproject.toml book/environment.sh
 
 $(BACKENDS_READY): $(READY) requirements-backends.txt
 	$(PYTHON_IN_VENV) -m pip install --disable-pip-version-check -q -c requirements.txt -r requirements-backends.txt
-	@touch $@
-
-$(LAB_READY): $(READY) requirements-lab.txt
-	$(PYTHON_IN_VENV) -m pip install --disable-pip-version-check -q --no-deps -r requirements-lab.txt
 	@touch $@
 
 or_stop = $(if $(1),$(error $(1)))

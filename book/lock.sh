@@ -12,5 +12,4 @@ lock() {
 }
 lock --extra tensorflow --extra data --extra plots --extra widgets --group dev -o requirements.txt
 lock --group backends -c requirements.txt -o requirements-backends.txt
-lock --group lab -c requirements.txt -o requirements-lab.txt
-git --no-pager diff --stat requirements.txt requirements-backends.txt requirements-lab.txt || true
+git --no-pager diff --stat requirements.txt requirements-backends.txt || true

@@ -7,6 +7,7 @@ import base64
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -1371,22 +1372,13 @@ def test_nbconvert_keeps_the_controls_of_a_chapter(chromium, tmp_path):
 
 
 @pytest.fixture
-def lab(tmp_path):
-    """The address of JupyterLab on a folder with two notebooks: one has not run, one has come with its output."""
-    pytest.importorskip("jupyterlab", reason="no JupyterLab: install it with `make lab`")
+def lab(chromium, tmp_path):
+    """Opens a chapter with its stored outputs in JupyterLab: the reader's own, or one that came from others."""
     import nbformat
+    from nbformat.sign import NotebookNotary
 
-    code = (
-        "from aaren.widgets import live\nlive('cell', scores=[1, -1, 2, 0], values=[2, 0, -2, 1])"
-    )
-    cells = [nbformat.v4.new_code_cell(code), nbformat.v4.new_code_cell("second = 2")]
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python", "language": "python"}}
-    book = nbformat.v4.new_notebook(cells=cells, metadata=kernel)
-    nbformat.write(book, tmp_path / "one.ipynb")
-    html = {"text/html": live.page("cell", {}), "text/plain": "live('cell')"}
-    cells = [nbformat.v4.new_code_cell("", outputs=[nbformat.v4.new_output("display_data", html)])]
-    book = nbformat.v4.new_notebook(cells=cells, metadata=kernel)
-    nbformat.write(book, tmp_path / "theirs.ipynb")
+    chapter = tmp_path / "chapter.ipynb"
+    shutil.copy(CHAPTERS / "06-making-it-fast.ipynb", chapter)  # a component and an `explore` figure
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -1395,70 +1387,109 @@ def lab(tmp_path):
     command = [sys.executable, "-m", "jupyterlab", *(f"--ServerApp.{x}" for x in settings)]
     places = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
     env = os.environ | {name: str(tmp_path / name.lower()) for name in places}
-    env["PYTHONPATH"] = str(CHAPTERS.parent)
-    with (
-        open(tmp_path / "log", "w") as log,
-        subprocess.Popen(command, env=env, stdout=log, stderr=log) as server,
-    ):
-        url = f"http://127.0.0.1:{port}"
+    os.mkdir(env["JUPYTER_DATA_DIR"])
+    url = f"http://127.0.0.1:{port}"
+    size = {"width": 1100, "height": 1000}
+    context = chromium.new_context(viewport=size, reduced_motion="reduce")
+
+    def open_chapter(trusted):
+        if trusted:
+            notary = NotebookNotary(data_dir=env["JUPYTER_DATA_DIR"])
+            notary.sign(nbformat.read(chapter, as_version=4))
         for _ in range(240):
             try:
                 urllib.request.urlopen(url + "/api", timeout=5).close()
                 break
             except OSError:
                 time.sleep(0.5)
-        yield url
+        page = context.new_page()
+        page.set_default_timeout(60_000)
+        page.goto(url + "/lab/tree/chapter.ipynb?reset")
+        page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
+        return page
+
+    with (
+        open(tmp_path / "log", "w") as log,
+        subprocess.Popen(command, env=env, stdout=log, stderr=log) as server,
+    ):
+        yield open_chapter
+        context.close()
         server.terminate()
 
 
+def reach(page, kind):
+    """A figure, once the notebook is scrolled so far that JupyterLab puts it on the page."""
+    figure = page.locator(f".aaren-{kind}")
+    page.locator(".jp-Notebook").hover()
+    page.mouse.wheel(0, -100_000)
+    for _ in range(100):
+        if figure.count():
+            break
+        page.mouse.wheel(0, 1_500)
+        page.wait_for_timeout(50)
+    figure.scroll_into_view_if_needed()
+    return figure
+
+
+def answers(page, kind):
+    """A click and a press move the figure's first slider; its picture follows, and the notebook does not."""
+    figure = reach(page, kind)
+    slider = figure.locator("input[type=range]").first
+    slider.click(position={"x": 4, "y": 10})
+    assert slider.input_value() == slider.get_attribute("min")
+    chosen = page.locator(".jp-Cell.jp-mod-active")
+    assert chosen.locator(figure).count() == 1
+    pictures = []
+    for key in ("Home", "ArrowRight", "ArrowDown"):
+        slider.press(key)
+        pictures.append(figure.evaluate("e => e.querySelector('img, svg').outerHTML"))
+    assert pictures[0] == pictures[2] != pictures[1]
+    assert chosen.count() == chosen.locator(figure).count() == 1
+
+
 @pytest.mark.slow
-def test_in_jupyterlab_the_controls_live_without_the_kernel_and_keep_their_keys(chromium, lab):
-    context = chromium.new_context(viewport={"width": 1100, "height": 1000})
-    page = context.new_page()
-    page.set_default_timeout(60_000)
-    page.goto(lab + "/lab/tree/one.ipynb?reset")
-    cells = page.locator(".jp-Notebook .jp-Cell")
-    cells.first.locator(".cm-content").click()
-    page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
-    page.keyboard.press("Control+Enter")
-    page.locator(".aaren-stage").wait_for()
-    moves(page)
-    before = cells.count()
-    for control in ("button", "select", "[role=slider]", "input"):
-        page.locator(f".aaren-live {control}").first.focus()
-        for key in ("b", "a", "x", "d", "d", "ArrowDown", "m", "Enter"):
-            page.keyboard.press(key)
-    assert cells.count() == before
-    assert page.locator(".jp-Notebook .jp-Cell.jp-mod-active .aaren-live").count() == 1
+def test_in_jupyterlab_figures_work_from_the_stored_output_and_keep_their_keys(lab, tmp_path):
+    before = (tmp_path / "chapter.ipynb").read_text("utf-8").count('"cell_type"')
+    page = lab(trusted=True)
+    answers(page, "live")
+    answers(page, "explore")
     (kernel,) = page.evaluate("fetch('/api/kernels').then((answer) => answer.json())")
     page.evaluate(f"fetch('/api/kernels/{kernel['id']}/restart', {{method: 'POST'}})")
     page.wait_for_timeout(2_000)
-    page.get_by_role("button", name="Start again").first.click()
-    moves(page)
-    cells.nth(1).locator(".cm-content").click()  # where keys are the notebook's
+    answers(page, "live")
+    answers(page, "explore")
+    page.evaluate(f"fetch('/api/kernels/{kernel['id']}', {{method: 'DELETE'}})")
+    page.reload()
+    answers(page, "live")
+    answers(page, "explore")
+    for kind in ("live", "explore"):
+        figure = reach(page, kind)
+        for control in ("button", "select", "input[type=range]", ".aaren-item"):
+            if not figure.locator(control).count():
+                continue
+            figure.locator(control).first.focus()
+            for key in ("b", "a", "x", "d", "d", "m", "ArrowDown", "Enter"):
+                page.keyboard.press(key)
+        assert page.locator(".jp-Cell.jp-mod-active").locator(figure).count() == 1
+    page.locator(".jp-Cell.jp-mod-active .cm-content").click()  # where keys are the notebook's
     page.keyboard.press("Control+s")
     page.locator(".jp-mod-dirty").wait_for(state="detached")
-    page.evaluate(f"fetch('/api/kernels/{kernel['id']}', {{method: 'DELETE'}})")
-    page.reload()  # now there is an output, and no kernel
-    page.locator(".aaren-stage").wait_for()
-    moves(page)
-    context.close()
+    assert (tmp_path / "chapter.ipynb").read_text("utf-8").count('"cell_type"') == before
 
 
 @pytest.mark.slow
-def test_in_jupyterlab_a_notebook_of_others_shows_the_picture_and_how_to_wake_it(chromium, lab):
-    page = chromium.new_page(viewport={"width": 1100, "height": 1000})
-    page.set_default_timeout(60_000)
-    page.goto(lab + "/lab/tree/theirs.ipynb?reset")
-    page.get_by_text("trust this notebook").wait_for()
-    picture = page.locator(".aaren-picture img")
-    assert picture.evaluate("(node) => node.naturalWidth") > 200 and picture.is_visible()
-    assert page.locator(".aaren-stage, .aaren-live button").count() == 0
+def test_in_jupyterlab_a_notebook_of_others_shows_the_picture_and_how_to_wake_it(lab):
+    page = lab(trusted=False)
+    for kind in ("live", "explore"):
+        figure = reach(page, kind)
+        assert figure.get_by_text("trust this notebook").is_visible()
+        picture = figure.locator("img")
+        assert picture.evaluate("(node) => node.naturalWidth") > 200 and picture.is_visible()
+        assert figure.locator("input, button").count() == 0
     page.keyboard.press("Control+Shift+c")
     page.locator(".lm-CommandPalette-input:visible").first.fill("Trust Notebook")
     page.locator(".lm-CommandPalette-item:visible", has_text="Trust Notebook").first.click()
     page.locator(".jp-Dialog-button.jp-mod-accept, .jp-Dialog button.jp-mod-warn").first.click()
-    page.locator(".aaren-stage").wait_for()
-    assert page.get_by_text("trust this notebook").count() == 0
-    moves(page)
-    page.close()
+    for kind in ("live", "explore"):
+        answers(page, kind)
+        assert page.locator(f".aaren-{kind}").get_by_text("trust this notebook").count() == 0
