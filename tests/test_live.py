@@ -1373,12 +1373,15 @@ def test_nbconvert_keeps_the_controls_of_a_chapter(chromium, tmp_path):
 
 @pytest.fixture
 def lab(chromium, tmp_path):
-    """Opens a chapter with its stored outputs in JupyterLab: the reader's own, or one that came from others."""
+    """Opens a chapter with its stored outputs in JupyterLab: the reader's own, or one that came from others.
+
+    It shows a live component and a figure of `explore`.
+    """
     import nbformat
     from nbformat.sign import NotebookNotary
 
     chapter = tmp_path / "chapter.ipynb"
-    shutil.copy(CHAPTERS / "06-making-it-fast.ipynb", chapter)  # a component and an `explore` figure
+    shutil.copy(CHAPTERS / "06-making-it-fast.ipynb", chapter)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
