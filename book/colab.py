@@ -8,6 +8,7 @@ taught here; it stops the edition, with the place, so that nothing raw goes out.
   is released, AAREN_ON_INDEX=true takes it from the package index, for commits whose package is that of the release:
   the tag v + version is there and aaren/ has not changed since. A fork does not inherit that setting, and the name on
   the index is never trusted without it.
+* Cells with the tag `page-only` are left out: the puzzles in JavaScript, which are there in Python too.
 * Outputs are kept, so that a chapter can be read before it is run.
 * Colab opens the notebook alone, so a cell before the one that names `../folder/file.json` writes `file.json`.
 * Links go to the published book if its address is known, else to the notebooks of this edition.
@@ -246,7 +247,7 @@ class Chapter:
         """The notebook, with its first cell and its references."""
         cells = [nbformat.v4.new_code_cell(install, id="install", metadata={"id": "install"})]
         for cell in self.book.notebooks[self.page].cells:
-            if "remove-cell" in cell.metadata.get("tags", []):
+            if {"remove-cell", "page-only"} & set(cell.metadata.get("tags", [])):
                 continue
             if cell.cell_type == "code":
                 cells += [*self.files(cell), *self.code(cell)]

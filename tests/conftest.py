@@ -65,4 +65,4 @@ def visit(chromium, tmp_path):
     for context in contexts:
         context.close()
     assert errors == []
-    assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
+    assert [url for url in requests if not url.startswith(("file:", "data:", "blob:"))] == []

@@ -327,6 +327,7 @@ def test_puzzles_can_be_scrolled_to(edition):
             ):
                 assert cell.metadata.id == f"puzzle-{name[1]}"
                 checked.setdefault(name[1], []).append(chapter)
+                assert not any('live("puzzle"' in cell.source for cell in notebook.cells)
     assert all(len(places) == 1 for places in checked.values())
     for name, (chapter,) in checked.items():
         assert int(chapter[:2]) == PUZZLES[name].chapter

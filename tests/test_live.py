@@ -91,6 +91,7 @@ EVERY = {
     "scan": {},
     "state": {},
     "cost": {},
+    "puzzle": {"name": "merge"},
 }  # each component as a chapter shows it first
 
 
@@ -207,6 +208,8 @@ def test_a_phone_shows_it_all(visit, name):
         (lambda: show("scan", C=1), "C must be one of .*; got 1"),
         (lambda: show("state", H=9), "H must be one of .*; got 9"),
         (lambda: show("state", n=1), "n must be one of .*; got 1"),
+        (lambda: show("puzzle"), "must be those of the component .*got .*'name'"),
+        (lambda: show("puzzle", name="sort"), "name must be one of 'softmax', .*; got 'sort'"),
         (lambda: show("cost", heads=3), "heads must be one of .*; got 3"),
         (lambda: show("cost", precision="int8"), "precision must be one of .*; got 'int8'"),
         (lambda: show("cell", value_range=(2, 1)), r"value_range must be \(low, high\) with low"),

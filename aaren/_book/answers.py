@@ -19,15 +19,36 @@ class Puzzle(NamedTuple):
     returns: str  # what a right answer returns, in words
     mistakes: dict[str, Callable]  # what goes wrong, and a function that does it
     cases: Callable[[], list]  # pairs (what is special, arguments), the smallest first
-    cost: Callable | None = None  # counts what a function does: {"merges": 14, ...}
-    limit: dict[str, int] | None = None  # what is still allowed
-    size: str = ""  # of the example that is counted
+    cost: Callable | None = None  # counts what a function does with an example: {"merges": 14, ...}
+    example: Callable[[], tuple] | None = None  # its arguments
+    limit: dict[str, int] | None = None  # what is counted, and how much is still allowed
+    size: str = ""  # of the example, in words
 
 
 class Triple(NamedTuple):
     m: Any  # maximum of the scores
     u: Any  # sum of exponentials, relative to m: the denominator
     w: Any  # the same sum, weighted by the values: the numerator
+
+
+class Kept(NamedTuple):
+    """What a forward pass keeps for the way back."""
+
+    s: Any  # scores (T, 1)
+    v: Any  # values (T, D)
+    m: Any  # maximum of each prefix, (T, 1)
+    u: Any  # denominator of each prefix, (T, 1)
+    o: Any  # output of each prefix, (T, D)
+
+
+def short(numbers, digits=4):
+    """Inputs with few digits: the same on every processor, and in the puzzles' JavaScript."""
+    rounded = np.round(numbers, digits)
+    return rounded if rounded.shape else float(rounded)
+
+
+def ln(numbers):
+    return short(np.log(numbers), 10)
 
 
 # What is counted -----------------------------------------------------------------------------
@@ -60,15 +81,10 @@ def letters(n):
     return [Piece(sign) for sign in signs[:n]]
 
 
-def merges_of(*after, n=64):
-    """Count the merges of a scan over n items, and the longest chain in which one waits for another."""
-
-    def cost(function):
-        op = Join()
-        found = function(letters(n), op, *after)
-        return {"merges": op.merges, "longest chain": max(piece.chain for piece in found)}
-
-    return cost
+def merges(function, args):
+    """Count the merges of a scan, and the longest chain in which one waits for another."""
+    found = function(*args)
+    return {"merges": args[1].merges, "longest chain": max(piece.chain for piece in found)}
 
 
 class Counted(np.ndarray):
@@ -98,12 +114,12 @@ class Counted(np.ndarray):
         return self._count(result)
 
 
-def weights_of(function):
-    """Count the exponentials for 128 tokens in blocks of 4."""
+def exponentials(function, args):
+    """Count the exponentials that are taken of scores and values."""
     tally = []
-    s, v = (part.view(Counted) for part in tokens(128))
+    s, v = (part.view(Counted) for part in args[:2])
     s.tally = v.tally = tally
-    function(s, v, 4)
+    function(s, v, *args[2:])
     return {"exponentials": sum(tally)} if tally else {}
 
 
@@ -146,14 +162,14 @@ def softmax_cases():
     return [
         ("one score", (np.array([0.0]),)),
         ("one score", (np.array([2.0]),)),
-        ("two scores", (np.log([1.0, 2.0]),)),
-        ("three scores", (np.log([1.0, 2.0, 5.0]),)),
+        ("two scores", (ln([1.0, 2.0]),)),
+        ("three scores", (ln([1.0, 2.0, 5.0]),)),
         ("negative scores", (np.array([-2.0, -1.0]),)),
         ("a large score", (np.array([0.0, 1000.0]),)),
         ("very negative scores", (np.array([-1000.0, -1001.0]),)),
         ("a very negative score", (np.array([0.0, -1000.0]),)),
         ("scores far apart", (np.array([0.0, 0.0, 0.0, 2000.0]),)),
-        *(("many scores", (rng.normal(scale=s, size=n),)) for n, s in ((4, 1), (30, 30))),
+        *(("many scores", (short(rng.normal(scale=s, size=n)),)) for n, s in ((4, 1), (30, 30))),
     ]
 
 
@@ -234,8 +250,8 @@ def cell_cases():
     several = [
         ("the first token", (empty, 0.0, np.array([0.0, 8.0]))),
         ("an equal score", (one, 0.0, two)),
-        ("a score above the maximum", (one, math.log(2), two)),
-        ("a score below the maximum", (one, -math.log(2), two)),
+        ("a score above the maximum", (one, ln(2), two)),
+        ("a score below the maximum", (one, -ln(2), two)),
         ("a masked token", (one, -INF, two)),
         ("a first score below 0", (empty, -1.0, two)),
         ("scores below 0", (Triple(-2.0, 1.5, np.array([1.0, 2.0])), -1.0, two)),
@@ -243,9 +259,9 @@ def cell_cases():
         ("very large scores", (Triple(1000.0, 1.0, two), 1001.0, two)),
     ]
     for _ in range(6):
-        m, s = (float(x) for x in rng.normal(scale=3, size=2))
-        state = Triple(m, float(rng.uniform(1, 5)), rng.normal(size=2))
-        several.append(("scores of any size", (state, s, rng.normal(size=2))))
+        m, s = (short(x) for x in rng.normal(scale=3, size=2))
+        state = Triple(m, short(rng.uniform(1, 5)), short(rng.normal(size=2)))
+        several.append(("scores of any size", (state, s, short(rng.normal(size=2)))))
     return several
 
 
@@ -308,8 +324,8 @@ def merge_cases():
     empty, one = Triple(-INF, 0.0, 0.0), Triple(0.0, 1.0, 3.0)
     several = [
         ("one token with another of the same score", (one, Triple(0.0, 1.0, 5.0))),
-        ("the larger maximum on the right", (one, Triple(math.log(2), 1.0, 5.0))),
-        ("the larger maximum on the left", (Triple(math.log(2), 1.0, 5.0), one)),
+        ("the larger maximum on the right", (one, Triple(ln(2), 1.0, 5.0))),
+        ("the larger maximum on the left", (Triple(ln(2), 1.0, 5.0), one)),
         ("two tokens and one", (Triple(0.0, 1.5, 2.0), one)),
         ("an empty set on the left", (empty, one)),
         ("an empty set on the right", (one, empty)),
@@ -318,9 +334,9 @@ def merge_cases():
         ("very large scores", (Triple(1000.0, 1.5, 4.0), Triple(1001.0, 1.0, 2.0))),
     ]
     for _ in range(6):
-        m = rng.normal(scale=3, size=2)
-        pair = [Triple(float(x), float(rng.uniform(1, 5)), rng.normal(size=2)) for x in m]
-        several.append(("values with two entries", tuple(pair)))
+        m, u, w = rng.normal(scale=3, size=2), rng.uniform(1, 5, size=2), rng.normal(size=2)
+        pair = zip(short(m).tolist(), short(u).tolist(), short(w).tolist())
+        several.append(("scores of any size", tuple(Triple(*parts) for parts in pair)))
     return several
 
 
@@ -539,11 +555,11 @@ BLOCKED = {
 
 def tokens(n, scale=4.0, dim=2):
     rng = np.random.default_rng(n)
-    return rng.normal(scale=scale, size=(n, 1)), rng.normal(size=(n, dim))
+    return short(rng.normal(scale=scale, size=(n, 1))), short(rng.normal(size=(n, dim)))
 
 
 def blocked_cases():
-    s, v = np.log([[1.0], [2.0], [4.0], [1.0]]), np.array([[4.0], [1.0], [3.0], [2.0]])
+    s, v = ln([[1.0], [2.0], [4.0], [1.0]]), np.array([[4.0], [1.0], [3.0], [2.0]])
     several = [
         ("one token", (s[:1], v[:1], 2)),
         ("one block", (s[:2], v[:2], 2)),
@@ -609,7 +625,7 @@ BACKWARD = {
 
 
 def backward_cases():
-    s, v = np.log([[1.0], [2.0], [4.0]]), np.array([[4.0], [1.0], [3.0]])
+    s, v = ln([[1.0], [2.0], [4.0]]), np.array([[4.0], [1.0], [3.0]])
     several = [("one token", s[:1], v[:1]), ("two tokens", s[:2], v[:2]), ("three tokens", s, v)]
     several += [("equal scores", np.zeros((3, 1)), v), ("falling scores", s[::-1], v)]
     several += [("a steep ramp", 1000.0 * np.arange(4)[:, None], tokens(4)[1])]
@@ -620,7 +636,7 @@ def backward_cases():
         u = np.exp(np.where(np.tri(len(s)) > 0, s.T - m, -INF)).sum(axis=1, keepdims=True)
         g = np.zeros_like(v) if len(s) <= 3 else tokens(len(s) + 100, 1, v.shape[1])[1][: len(s)]
         g[-1] += 1
-        cases.append((about, ((s, v, m, u, quadratic(s, v, 1)), g)))
+        cases.append((about, (Kept(s, v, m, u, quadratic(s, v, 1)), g)))
     return cases
 
 
@@ -678,8 +694,8 @@ def linear_cases():
     cases = [(f"{n} token{'s' * (n > 1)}", (q[:n], k[:n], v[:n])) for n in (1, 2, 3)]
     for n in (4, 17):
         rng = np.random.default_rng(n)
-        q, k = rng.uniform(0.1, 2, size=(2, n, 3))
-        cases.append((f"{n} tokens", (q, k, rng.normal(size=(n, 3)))))
+        q, k = short(rng.uniform(0.1, 2, size=(2, n, 3)))
+        cases.append((f"{n} tokens", (q, k, short(rng.normal(size=(n, 3))))))
     return cases
 
 
@@ -733,15 +749,15 @@ FORGET = {
 def forget_cases():
     cases = [(about, (*args, 0.0)) for about, args in cell_cases()[:2]]
     one, two = Triple(0.0, 1.0, np.array([0.0, 8.0])), np.array([4.0, 0.0])
-    half = math.log(1 / 2)
+    half = ln(1 / 2)
     cases += [
         ("half is kept, an equal score", (one, 0.0, two, half)),
-        ("half is kept, a lower score", (one, math.log(1 / 4), two, half)),
+        ("half is kept, a lower score", (one, ln(1 / 4), two, half)),
         ("half is kept, a masked score", (one, -INF, two, half)),
         ("a reset: nothing is kept", (one, 0.0, two, -INF)),
     ]
     for (about, args), g in zip(cell_cases()[5:], -np.random.default_rng(9).exponential(size=10)):
-        cases.append((f"{about}, with forgetting", (*args, float(g))))
+        cases.append((f"{about}, with forgetting", (*args, short(g))))
     return cases
 
 
@@ -808,12 +824,6 @@ def window_cases():
     return [(f"{_items(n)}, W = {W}", (letters(n), Join(), Piece(""), W)) for n, W in sizes]
 
 
-def window_cost(function):
-    op = Join()
-    function(letters(64), op, Piece(""), 16)
-    return {"merges": op.merges}
-
-
 TRIPLE, ITEMS = "the triple (m, u, w)", "a list with as many items as x"
 ARRAY, PAIR = "an array of shape (T, D)", "the pair (gradient by s, gradient by v)"
 
@@ -827,7 +837,8 @@ PUZZLES = {
         ITEMS,
         HILLIS_STEELE,
         hillis_cases,
-        merges_of(),
+        merges,
+        lambda: (letters(64), Join()),
         {"merges": 64 * 6 - 63, "longest chain": 6},
         "64 items",
     ),
@@ -837,7 +848,8 @@ PUZZLES = {
         ITEMS,
         BLELLOCH,
         blelloch_cases,
-        merges_of(Piece("")),
+        merges,
+        lambda: (letters(64), Join(), Piece("")),
         {"merges": 2 * 63 + 64, "longest chain": 12},
         "64 items",
     ),
@@ -847,7 +859,8 @@ PUZZLES = {
         ARRAY,
         BLOCKED,
         blocked_cases,
-        weights_of,
+        exponentials,
+        lambda: (*tokens(128), 4),
         {"exponentials": 128 * 128 // 4},
         "128 tokens in blocks of 4",
     ),
@@ -860,7 +873,8 @@ PUZZLES = {
         ITEMS,
         WINDOW,
         window_cases,
-        window_cost,
+        merges,
+        lambda: (letters(64), Join(), Piece(""), 16),
         {"merges": 3 * 64},
         "64 items and W = 16",
     ),

@@ -6,6 +6,7 @@ the component itself. A page that cuts out scripts keeps the picture.
 """
 
 import html
+import inspect
 import json
 import math
 import re
@@ -17,6 +18,7 @@ from urllib.parse import quote
 
 import numpy as np
 
+from aaren._book.answers import ITEMS, PAIR, PUZZLES, TRIPLE, Join, Kept, Piece, Triple
 from aaren._book.explore import _display
 from aaren.plots import COLORS
 from aaren.stream import FORMAT, VERSION, Stream, load
@@ -36,6 +38,9 @@ class Component(NamedTuple):
     options: Callable[..., dict[str, Any]]  # checks what the call gives, adds what it leaves out
     picture: Callable[[Mapping[str, Any]], tuple[str, str]]  # (SVG, alternative text)
     label: str  # its name for a screen reader
+    parts: tuple[
+        str, ...
+    ] = ()  # its files, where they are not one of its name; they call nothing of the engine
 
 
 def live(component: str, /, **options: Any) -> None:
@@ -60,6 +65,8 @@ def live(component: str, /, **options: Any) -> None:
             * "state": a game. `n` keys pass, `H` numbers may be kept, one is asked for; `seed`; `todo`.
             * "cost": bytes kept and work of Aaren, linear attention and a cache. `layers`, `heads`, `dim`, `length`
               (powers of two but for the layers); `precision`: "float64", "float32" or "float16"; `todo`.
+            * "puzzle": a puzzle of `aaren.puzzles` in JavaScript: an editor, and the verdict that `check` gives. `name`:
+              of the puzzle; `todo`.
             * "wave": a wave to draw, and a trained model that streams it. `model`: a file of `aaren.stream.save`, a
               `Stream`, or a Keras model, a stack of Aaren layers with as many features as `theta` has frequencies:
               those it was trained on; the reader draws the first, the others run on beside it. `steps`: 20 to 300;
@@ -120,7 +127,7 @@ def page(component: str, options: Mapping[str, Any]) -> str:
         f'<div class="aaren-picture"><img src="data:image/svg+xml,{source}" alt="{html.escape(alt)}">'
         f"<p>{WAKE}</p></div>\n"
         f'<script type="application/json" class="aaren-options">{_json(checked)}</script>\n'
-        f'<script class="aaren-code">\n{script(component)}</script>\n</div>'
+        f'<script class="aaren-code">\n{script(component, checked)}</script>\n</div>'
     )
     given = (_json(checked.get(name, "")) for name in ("model", "beats", "around"))
     size = len(text.encode()) - len(source) - sum(map(len, given))
@@ -129,11 +136,22 @@ def page(component: str, options: Mapping[str, Any]) -> str:
     return text
 
 
-def script(component: str) -> str:
+def script(component: str, options: Mapping[str, Any]) -> str:
     """The engine's functions that the component calls, and the component, as one classic script."""
-    parts = [(PARTS / f"{name}.js").read_text("utf-8") for name in ("frame", component)]
-    own = "".join(parts)
-    return "(() => {\n" + _bare(_called(ENGINE.read_text("utf-8"), own) + own) + "})();\n"
+    own = "".join(
+        _part(name.format(**options)) for name in COMPONENTS[component].parts or (component,)
+    )
+    if COMPONENTS[component].parts:
+        shared = _called(_part("frame"), own)
+    else:
+        own = _part("frame") + own
+        shared = _called(ENGINE.read_text("utf-8"), own)
+    return "(() => {\n" + _bare(shared + own) + "})();\n"
+
+
+def _part(name: str) -> str:
+    """A file of JavaScript; of a puzzle's the last section, since the others are its options."""
+    return (PARTS / f"{name}.js").read_text("utf-8").split("// -- mistakes\n")[-1]
 
 
 def _called(module: str, caller: str) -> str:
@@ -514,6 +532,77 @@ def _cost_picture(options: Mapping[str, Any]) -> tuple[str, str]:
     return _svg(700, 250, *shapes), alt
 
 
+# -- a puzzle -----------------------------------------------------------------------------------------------
+
+
+def _puzzle_options(
+    name,
+    todo="The same puzzle in JavaScript, on this page: write the function, and press Check.",
+):
+    puzzle = PUZZLES[_one_of("name", name, tuple(PUZZLES))]
+    text = (PARTS / f"puzzle-{name}.js").read_text("utf-8")
+    _, stub, answer, _ = re.split(r"^// -- .*\n", text, flags=re.M)
+    options = {
+        "name": name,
+        "todo": str(todo),
+        "stub": stub,
+        "answer": answer,
+        "arguments": list(inspect.signature(puzzle.answer).parameters),
+        "form": SHAPES.get(puzzle.returns, "array"),
+        "returns": _in_brackets(puzzle.returns),
+        "cases": [[about, _sent(arguments)] for about, arguments in puzzle.cases()],
+    }
+    if puzzle.cost:
+        options |= {"counted": _sent(puzzle.example()), "limit": puzzle.limit, "size": puzzle.size}
+    return options
+
+
+SHAPES = {TRIPLE: "triple", ITEMS: "list", PAIR: "pair"}  # an array of numbers is none of them
+
+
+def _in_brackets(text: str) -> str:
+    """A tuple or a list as JavaScript names it; a shape stays as it is."""
+    text = re.sub(r"(?<!shape )\((.+)\)", r"[\1]", text)
+    return text.replace("a list", "an array")
+
+
+def _sent(value: Any) -> Any:
+    """An argument of a puzzle, as `read` in parts/judge.js takes it."""
+    if isinstance(value, Triple):
+        return {"triple": [_sent(part) for part in value]}
+    if isinstance(value, Kept):
+        return {"kept": [_sent(value.s), _sent(value.v)]}
+    if isinstance(value, (Join, Piece)):
+        return {"op" if isinstance(value, Join) else "identity": True}
+    if isinstance(value, list):
+        return {"letters": len(value)}
+    if isinstance(value, tuple):
+        return [_sent(part) for part in value]
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def _puzzle_picture(options: Mapping[str, Any]) -> tuple[str, str]:
+    lines = options["stub"].splitlines()
+    font = {"font_family": "monospace", "font_size": 14, "xml:space": "preserve"}
+    shapes = [
+        _shape(
+            "rect",
+            x=4,
+            y=4,
+            width=692,
+            height=24 * len(lines) + 20,
+            rx=6,
+            fill="none",
+            stroke="#444",
+        )
+    ]
+    shapes += [_text(20, 36 + 24 * i, line, **font) for i, line in enumerate(lines)]
+    below = 56 + 24 * len(lines)
+    told = "Where scripts run, this is an editor. Elsewhere the puzzle can be solved in Python, in the cell above."
+    alt = f"An editor with a function to be written in JavaScript: {' '.join(lines[0].split())}. {told}"
+    return _svg(700, below + 16, *shapes, _text(4, below, told)), alt
+
+
 # -- a trained model ----------------------------------------------------------------------------------------
 
 
@@ -728,6 +817,12 @@ def _heartbeat_picture(options: Mapping[str, Any]) -> tuple[str, str]:
 
 
 COMPONENTS = {
+    "puzzle": Component(
+        _puzzle_options,
+        _puzzle_picture,
+        "A puzzle in JavaScript, checked in this page",
+        ("judge", "puzzle-{name}", "puzzle"),
+    ),
     "heartbeat": Component(
         _heartbeat_options, _heartbeat_picture, "A heartbeat and a trained model, in this page"
     ),

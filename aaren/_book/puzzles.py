@@ -282,7 +282,10 @@ def _cost(name, puzzle, function, count):
 def _counted(puzzle, function):
     """What a function costs, or nothing where that cannot be counted."""
     with contextlib.redirect_stdout(io.StringIO()):
-        return (puzzle.cost and _call(puzzle.cost, (function,)).value) or {}
+        if puzzle.cost is None:
+            return {}
+        cost = _call(puzzle.cost, (function, puzzle.example())).value or {}
+        return {what: cost[what] for what in puzzle.limit if what in cost}
 
 
 def _right(puzzle, mutant):

@@ -1,0 +1,195 @@
+// The verdict on a puzzle's answer, as `aaren.puzzles.check` gives it. Neither function may need anything from outside:
+// their text runs in a worker, below the reader's own code.
+
+// `given` is the reader's function, `answer` the right one, `mistakes` makes those that are known, by name.
+const judge = (options, code, given, answer, mistakes, post) => {
+  const { name, cases, form, returns, counted, limit, size } = options;
+
+  // -- inputs: as live.py writes them, and made anew for each call
+  class Piece { // a stretch of the sequence, by its letters; `chain` counts merges in a row
+    constructor(text, chain = 0) { Object.assign(this, { text, chain }); Object.freeze(this); }
+    toString() { return this.text; }
+  }
+  class Triple extends Array { // [m, u, w], whose parts have names too
+    static get [Symbol.species]() { return Array; }
+  }
+  ["m", "u", "w"].forEach((part, i) => Object.defineProperty(Triple.prototype, part, { get() { return this[i]; }, set(x) { this[i] = x; } }));
+  const join = () => {
+    const op = (left, right) => {
+      for (const item of [left, right]) if (!(item instanceof Piece)) throw new TypeError(`op merges two items; got ${show(item)}`);
+      op.merges += 1;
+      const joined = new Piece(left.text + right.text, 1 + Math.max(left.chain, right.chain));
+      op.made.push(joined.text);
+      return joined;
+    };
+    return Object.assign(op, { merges: 0, made: [], empty: new Piece("") });
+  };
+  const sum = (x) => x.reduce((a, b) => a + b, 0);
+  const kept = (s, v) => { // what the forward pass keeps of scores (T, 1) and values (T, D)
+    let top = -Infinity;
+    const m = s.map(([x]) => [top = Math.max(top, x)]);
+    const W = m.map(([x], k) => s.slice(0, k + 1).map(([y]) => Math.exp(y - x)));
+    const u = W.map((row) => [sum(row)]);
+    return [s, v, m, u, W.map((row, k) => v[0].map((_, d) => sum(row.map((p, i) => p * v[i][d])) / u[k][0]))];
+  };
+  const signs = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-";
+  const read = (x) => {
+    if (Array.isArray(x)) return x.map(read);
+    if (typeof x !== "object") return Number(x); // "-Infinity" too
+    if (x.triple) return Triple.from(x.triple.map(read));
+    if (x.kept) return kept(...x.kept);
+    if (x.letters) return [...signs.slice(0, x.letters)].map((sign) => new Piece(sign));
+    return x.op ? join() : new Piece("");
+  };
+
+  // -- values: how they look, and when they are the same
+  const listed = (x) => Array.isArray(x) || ArrayBuffer.isView(x);
+  const shape = (x) => { // undefined where rows differ in length
+    if (!listed(x)) return [];
+    const inner = Array.from(x, shape), first = inner.length ? inner[0] : [];
+    return inner.every((one) => one && first && String(one) === String(first)) ? [inner.length, ...first] : undefined;
+  };
+  const flat = (x) => listed(x) ? Array.from(x).flatMap(flat) : [x];
+  const sized = (x) => `(${x.join(", ")}${x.length === 1 ? "," : ""})`;
+  const digits = (x) => { // four, as Python's format has them
+    if (!Number.isFinite(x) || x === 0) return Object.is(x, -0) ? "-0" : String(x);
+    const [mantissa, power] = x.toExponential(3).split("e");
+    if (power >= -4 && power <= 3) return String(Number(x.toPrecision(4)));
+    return `${Number(mantissa)}e${power[0]}${power.slice(1).padStart(2, "0")}`;
+  };
+  const show = (x, number = digits) => {
+    if (typeof x === "number") return number(x);
+    if (typeof x === "string" || x instanceof Piece) return `'${x}'`;
+    if (typeof x === "function") return "op";
+    if (!listed(x)) return x && typeof x === "object" ? kind(x) : String(x);
+    const numbers = flat(x);
+    if (numbers.length > 40 && shape(x) && typeof numbers[0] === "number") return `<array of shape ${sized(shape(x))}>`;
+    return `[${Array.from(x, (one) => show(one, number)).join(", ")}]`;
+  };
+  const kind = (x) => x === null ? "null" : typeof x === "object" && x.constructor ? x.constructor.name : typeof x;
+  const near = (a, b) => a === b || (Number.isNaN(a) && Number.isNaN(b)) || (Number.isFinite(b) && Math.abs(a - b) <= 1e-12 + 1e-9 * Math.abs(b));
+  const same = (a, b) => {
+    if (listed(b)) return listed(a) && a.length === b.length && b.every((one, i) => same(a[i], one));
+    if (b instanceof Piece) return a instanceof Piece && a.text === b.text;
+    return typeof a === typeof b && (typeof b === "function" || near(a, b));
+  };
+  const misfit = (value, expected, parts = form !== "array") => { // how the form of an answer differs from the right one's
+    if (parts) {
+      if (!listed(value)) return `yours is of type ${kind(value)}`;
+      if (value.length !== expected.length) return `yours has ${value.length} instead of ${expected.length} parts`;
+      for (let i = 0; i < value.length; i++) {
+        const found = misfit(value[i], expected[i], false);
+        if (found) return found;
+      }
+      return null;
+    }
+    if (expected instanceof Piece) return value instanceof Piece ? null : "its items must come from x, identity and op alone";
+    const other = flat(value).find((x) => typeof x !== "number");
+    if (other !== undefined || flat(value).includes(undefined)) return `yours holds ${kind(other)} where numbers belong`;
+    if (!shape(value)) return "yours has rows of different lengths";
+    if (String(shape(value)) !== String(shape(expected))) return `yours has the shape ${sized(shape(value))} instead of ${sized(shape(expected))}`;
+    return null;
+  };
+
+  // -- calls
+  const tidy = (x) => form === "triple" && x && !listed(x) && ["m", "u", "w"].every((part) => part in Object(x)) ? [x.m, x.u, x.w] : x;
+  const call = (f, sent) => {
+    const args = read(sent);
+    try {
+      return { args, value: tidy(f(...args)) };
+    } catch (error) {
+      return { args, error: error instanceof Error ? error : new Error(`${show(error)} was thrown`) };
+    }
+  };
+  const right = cases.map(([, sent]) => call(answer, sent).value);
+  const cost = (f) => {
+    if (!counted) return {};
+    const exp = Math.exp;
+    let exponentials = 0;
+    Math.exp = (x) => { exponentials += 1; return exp(x); };
+    const { args, value } = call(f, counted);
+    Math.exp = exp;
+    const { merges } = args[1];
+    const all = exponentials ? { exponentials } : {};
+    if (merges !== undefined && value) Object.assign(all, { merges, "longest chain": Math.max(...value.map((piece) => piece.chain)) });
+    return Object.fromEntries(Object.keys(limit).filter((what) => what in all).map((what) => [what, all[what]]));
+  };
+  const list = (cost) => Object.entries(cost).map(([what, count]) => `${what} ${String(count).replace(/\B(?=(\d{3})+$)/g, ",")}`).join(", ");
+  const line = (error) => { // the reader's own, of those that the error names
+    const lines = code.split("\n");
+    for (const [, at] of String(error.stack).matchAll(/:(\d+):\d+/g)) if (at <= lines.length) return lines[at - 1].trim();
+  };
+
+  // -- the verdict
+  const trouble = (sent, found, expected, where) => {
+    const { args, value, error } = found;
+    if (!error && value == null) return ["not yet", `${name}: not yet.\n  Write it so that it returns ${returns}.\n  It returned nothing: is there a \`return\`?`];
+    if (error) {
+      const at = line(error);
+      return ["raised", `${name}: it failed at ${where}\n  ${error.name}: ${error.message}${at ? `\n  in the line: ${at}` : ""}`];
+    }
+    const changed = read(sent).findIndex((then, i) => !same(args[i], then));
+    if (changed >= 0) return ["changed", `${name}: it changed its argument \`${options.arguments[changed]}\`, which its caller still needs. Work on a copy. It happened at ${where}`];
+    const reason = misfit(value, expected);
+    if (!reason && same(value, expected)) return null;
+    let [yours, best] = [show(value), show(expected)];
+    if (yours === best) [yours, best] = [show(value, String), show(expected, String)];
+    return ["wrong", `${name}: not right. The smallest input that fails ${where}\n  yours: ${yours}\n  right: ${best}${reason ? `\n  It must return ${returns}; ${reason}.` : ""}`];
+  };
+  const tell = (kind, text, mistake = null, cost = {}) => post({ verdict: { name, kind, text: mistake ? `${text}\nThe mistake: ${mistake}.` : text, mistake, cost } });
+  const run = () => {
+    if (typeof given !== "function") {
+      return tell("raised", `${name}: there is no function of this name.\n  Write \`function ${name}(${options.arguments.join(", ")}) { … }\`.`);
+    }
+    const known = Object.entries(mistakes(answer));
+    const place = ([about, sent]) => {
+      const where = `(${about}):\n  ${name}(${read(sent).map((x) => show(x)).join(", ")})`;
+      post({ where });
+      return where;
+    };
+    for (let i = 0; i < cases.length; i++) {
+      const sent = cases[i][1], where = place(cases[i]);
+      const found = trouble(sent, call(given, sent), right[i], where);
+      if (!found) continue;
+      tell(...found);
+      if (!["wrong", "raised"].includes(found[0])) return;
+      const all = cases.map((one) => { place(one); return call(given, one[1]); });
+      const alike = (one, other) => one.error || other.error ? one.error?.name === other.error?.name : same(one.value, other.value);
+      const named = known.find(([, mutant]) => cases.every((one, j) => alike(all[j], call(mutant, one[1]))));
+      if (named) tell(...found, named[0]);
+      return;
+    }
+    const text = `${name}: right, for ${cases.length} inputs.`;
+    if (counted) post({ where: `(${size})` });
+    const used = cost(given), best = cost(answer), alike = (one) => list(one) === list(used);
+    if (!Object.keys(used).length) return tell("right", text);
+    if (Object.entries(limit).every(([what, most]) => used[what] <= most)) {
+      return tell("right", `${text} For ${size}: ${list(used)} (${alike(best) ? "as the book's own does" : `the book's own: ${list(best)}`}).`, null, used);
+    }
+    const dear = known.find(([, mutant]) => cases.every((one, j) => same(call(mutant, one[1]).value, right[j])) && alike(cost(mutant)));
+    tell("costly", `${name}: every answer is right, but it takes too much. For ${size}: ${list(used)}; the book's own: ${list(best)}.`, dear?.[0], used);
+  };
+  run();
+  post({ done: true });
+};
+
+// What the worker runs: the reader's code first, so that its lines keep their numbers. Phones like curled quotes and long dashes.
+const program = (options, code) => {
+  const { name } = options;
+  return [
+    typed(code),
+    `;(${judge})(${JSON.stringify(options)}, ${JSON.stringify(typed(code))}, typeof ${name} === "undefined" ? null : ${name},`,
+    `(() => { ${options.answer}`,
+    `return ${name}; })(), ${mistakes}, (told) => postMessage(told));`,
+  ].join("\n");
+};
+const typed = (code) => code.replace(/[“”]/g, '"').replace(/[‘’]/g, "'").replace(/—/g, "--").replace(/[−–]/g, "-");
+
+// Verdicts that no worker can give: it did not end, or it never began.
+const endless = (name, seconds, where) => ({
+  name, kind: "endless", text: `${name}: no answer after ${seconds} seconds. Does its loop end? It was stopped ${where ? `at ${where}` : "before the first input."}`,
+});
+const broken = (name, message, number, code) => {
+  const lines = code.split("\n"), at = number <= lines.length ? `in the line: ${lines[number - 1].trim()}` : "at its end: is a bracket or a quotation mark still open?";
+  return { name, kind: "raised", text: `${name}: the code cannot be run.\n  ${message.replace(/^Uncaught /, "")}${number ? `\n  ${at}` : ""}` };
+};

@@ -1,0 +1,32 @@
+// Reads {script, options, codes, seconds} as JSON from the standard input: a puzzle's judge, and what readers might have
+// written. Runs each as the page's worker would. Writes {known: the names of the known mistakes, verdicts}; a code that
+// is {mistake: its name} stands for that mistake.
+import { readFileSync } from "node:fs";
+import vm from "node:vm";
+
+const { script, options, codes, seconds } = JSON.parse(readFileSync(0, "utf8"));
+const { name, answer } = options;
+const { program, endless, broken, mistakes } = new Function(`${script}; return { program, endless, broken, mistakes };`)();
+const right = `(() => { ${answer}\nreturn ${name}; })()`;
+
+const verdict = (given) => {
+  const code = given.mistake ? `const ${name} = (${mistakes})(${right})[${JSON.stringify(given.mistake)}];` : given;
+  let where, found, done;
+  const postMessage = (data) => {
+    structuredClone(data);
+    where = data.where || where;
+    found = data.verdict || found;
+    done = data.done;
+  };
+  try {
+    vm.runInNewContext(program(options, code), { postMessage }, { filename: "blob:null/1", timeout: 1000 * seconds });
+  } catch (error) {
+    if (error.code === "ERR_SCRIPT_EXECUTION_TIMEOUT") return found || endless(name, 5, where);
+    const [, line] = error.stack.match(/blob:null\/1:(\d+)/);
+    return broken(name, `Uncaught ${error.name}: ${error.message}`, Number(line), code);
+  }
+  return done ? found : null;
+};
+
+const known = Object.keys(mistakes(() => {}));
+process.stdout.write(JSON.stringify({ known, verdicts: codes.map(verdict) }));

@@ -1,0 +1,281 @@
+"""The puzzles in JavaScript: their verdicts are those of Python, in node and in a page."""
+
+import functools
+import json
+
+import pytest
+
+from aaren import puzzles
+from aaren._book import live
+from aaren._book import puzzles as inside
+from aaren._book.answers import PUZZLES
+from aaren.puzzles import check
+from tests.test_engine import node
+
+NAMES = ["merge"]
+
+
+def given(name):
+    """What the page gets of a puzzle: its stub, its answer, its cases."""
+    return json.loads(live._json(live._puzzle_options(name)))
+
+
+def judged(name, *codes, seconds=1):
+    """What the page's worker says to each of a reader's codes, and the names of the mistakes that it knows."""
+    script = live._bare("".join(map(live._part, ("judge", f"puzzle-{name}"))))
+    task = {"script": script, "options": given(name), "codes": codes, "seconds": seconds}
+    return node("puzzle_cases.mjs", task)
+
+
+def verdict(name, code, **settings):
+    return judged(name, code, **settings)["verdicts"][0]
+
+
+def in_python(name, function):
+    """Python's verdict on a function of another name."""
+    return inside._judge(name, PUZZLES[name], function)
+
+
+def alike(text):
+    """A verdict without what the two languages write differently: brackets, and numbers that are none."""
+    for theirs, ours in (("[", "("), ("]", ")"), ("an array with", "a list with")):
+        text = text.replace(theirs, ours)
+    return text.replace("Infinity", "inf").replace("NaN", "nan")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_answer_is_right_and_costs_what_it_costs_in_python(name):
+    found, expected = verdict(name, given(name)["answer"]), check(puzzles.answer(name))
+    assert found["kind"] == "right" and found["mistake"] is None
+    assert (found["text"], found["cost"]) == (expected.text, expected.cost)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_stub_says_not_yet(name):
+    found = verdict(name, given(name)["stub"])
+    assert found["kind"] == "not yet"
+    assert alike(found["text"]) == alike(in_python(name, lambda *args: None).text)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_mistake_has_its_name_and_python_s_verdict(name):
+    known = list(PUZZLES[name].mistakes)
+    result = judged(name, *({"mistake": mistake} for mistake in known))
+    assert result["known"] == known
+    for mistake, found in zip(known, result["verdicts"], strict=True):
+        expected = in_python(name, puzzles.mistakes(name)[mistake])
+        assert (found["mistake"], found["kind"]) == (mistake, expected.kind)
+        assert alike(found["text"]) == alike(expected.text)
+
+
+# -- answers that are none -----------------------------------------------------------------------------------
+
+MERGE = "function merge(left, right) {\n  %s\n}\n"
+
+
+NONE = [
+    ("for (;;);", "endless", "no answer after 5 seconds. Does its loop end? It was stopped at (one tok"),
+    ("return left.x.y;", "raised", "it failed at (one token with another of the same score):"),
+    ("throw 'no';", "raised", "\n  Error: 'no' was thrown"),
+    ("\n  throw new RangeError('no');", "raised", "RangeError: no\n  in the line: throw new RangeError('no');"),
+    ("left.m = 1; return left;", "changed", "it changed its argument `left`, which its caller"),
+    ("right[2] += 1; return right;", "changed", "it changed its argument `right`"),
+    ("left.push(1); return left;", "changed", "it changed its argument `left`"),
+    ("return 1;", "wrong", "It must return the triple [m, u, w]; yours is of type number."),
+    ("return new Map();", "wrong", "yours is of type Map."),
+    ("return 'mouse';", "wrong", "yours is of type string."),
+    ("return [1, 2];", "wrong", "yours has 2 instead of 3 parts."),
+    ("return { m: 0, u: 2 };", "wrong", "yours is of type Object."),
+    ("return [0, 2, 'much'];", "wrong", "yours holds string where numbers belong."),
+    ("return [0, 2, undefined];", "wrong", "yours holds undefined where numbers belong."),
+    ("return [0, 2, null];", "wrong", "yours holds null where numbers belong."),
+    ("return [0, 2, [8]];", "wrong", "yours has the shape (1,) instead of ()."),
+    ("return [0, 2, 8.0000001];", "wrong", "yours: [0, 2, 8.0000001]\n  right: [0, 2, 8]"),
+    ("return [0, 2, NaN];", "wrong", "yours: [0, 2, NaN]"),
+    ("return ;", "not yet", "It returned nothing: is there a `return`?"),
+    ("return null;", "not yet", "Write it so that it returns the triple [m, u, w]."),
+]  # fmt: skip
+
+
+@functools.cache
+def none_judged():
+    return judged("merge", *(MERGE % body for body, _, _ in NONE))["verdicts"]
+
+
+@pytest.mark.parametrize("number", range(len(NONE)), ids=[body for body, _, _ in NONE])
+def test_an_answer_that_is_none(number):
+    (_, kind, said), found = NONE[number], none_judged()[number]
+    assert found["kind"] == kind and found.get("mistake") is None
+    assert said in found["text"]
+
+
+def test_a_failing_line_is_the_reader_s_own():
+    text = verdict("merge", "const half = (x) => x.y.z;\n\n" + MERGE % "half(left);\n  return 1;")[
+        "text"
+    ]
+    assert "\n  TypeError: " in text and text.endswith(
+        "\n  in the line: const half = (x) => x.y.z;"
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("function merge(left, right) {\n  return (;\n}", "SyntaxError: Unexpected token ';'\n  in the line: return (;"),
+        ("function merge(left, right) {", "at its end: is a bracket or a quotation mark still open?"),
+        ("merged();", "ReferenceError: merged is not defined\n  in the line: merged();"),
+    ],
+)  # fmt: skip
+def test_code_that_does_not_run_is_told_where(code, said):
+    found = verdict("merge", code)
+    assert found["kind"] == "raised" and found["text"].startswith("merge: the code cannot be run.")
+    assert found["text"].endswith(said)
+
+
+def test_code_without_the_function_is_told_its_name():
+    for code in ("", "function marge() {}", "const merge = 3;"):
+        found = verdict("merge", code)
+        assert found["kind"] == "raised"
+        assert "Write `function merge(left, right) { … }`." in found["text"]
+
+
+def test_a_loop_that_ends_for_small_inputs_only_ends_in_a_verdict():
+    body = "while (left.m > 999);\n  return [0, 0, 0];"
+    assert verdict("merge", MERGE % body)["kind"] == "wrong"
+    right = given("merge")["answer"].replace("{", "{\n  while (left.m > 999);", 1)
+    found = verdict("merge", right)
+    assert (
+        found["kind"] == "endless"
+        and "stopped at (very large scores):\n  merge([1000, 1.5" in (found["text"])
+    )
+
+
+def test_signs_of_a_phone_and_names_of_the_judge_do_no_harm():
+    body = "const m = Math.max(left.m, right.m), s = “x”.length − 1;\n  return [m, s, s]"
+    assert "yours: [0, 0, 0]" in verdict("merge", MERGE % body)["text"]
+    names = (
+        "let judge, options, cases, post, read, show, same, right, call, tell, run, Piece, name;\n"
+    )
+    assert verdict("merge", names + given("merge")["answer"])["kind"] == "right"
+
+
+def test_an_object_and_typed_numbers_are_triples_too():
+    for end in ("{ m: x[0], u: x[1], w: x[2] }", "Float64Array.from(x)", "Object.create({ get m() { return x[0]; }, u: x[1], w: x[2] })"):  # fmt: skip
+        code = given("merge")["answer"].replace("function merge", "function ours")
+        code += f"const merge = (a, b) => {{ const x = ours(a, b); return {end}; }}"
+        assert verdict("merge", code)["kind"] == "right"
+
+
+# -- in a page ----------------------------------------------------------------------------------------------
+
+
+def opened(visit, name="merge", **settings):
+    page = visit(live.page("puzzle", {"name": name}), **settings)
+    return page, page.get_by_role("textbox"), page.locator(".aaren-verdict")
+
+
+def test_by_keyboard_alone(visit):
+    page, field, verdict = opened(visit)
+    assert field.input_value() == given("merge")["stub"]
+    page.keyboard.press("Tab")
+    assert field.evaluate("(node) => node === document.activeElement")
+    page.keyboard.press("Control+a")
+    page.keyboard.type("const merge = (left, right) => {\nif (left) {\n")
+    page.keyboard.press("Tab")
+    page.keyboard.type("1;\n")
+    page.keyboard.press("Backspace")
+    page.keyboard.press("Backspace")
+    page.keyboard.type("}\nreturn left;\n};")
+    lines = ["const merge = (left, right) => {", "  if (left) {", "      1;", "  }", "  return left;", "};"]  # fmt: skip
+    assert field.input_value() == "\n".join(lines)
+    page.keyboard.press("Control+Enter")
+    verdict.filter(has_text="not right").wait_for()
+    page.keyboard.press("Control+z")
+    assert field.input_value() != "\n".join(lines)
+    page.keyboard.press("Escape")
+    page.keyboard.press("Tab")
+    assert page.get_by_role("button", name="Check").evaluate(
+        "(node) => node === document.activeElement"
+    )
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert field.input_value() == given("merge")["stub"] and verdict.inner_text() == ""
+    page.keyboard.press("Escape")
+    page.keyboard.press("Shift+Tab")
+    assert page.evaluate("document.activeElement === document.body")
+
+
+def test_tab_moves_lines_that_are_marked(visit):
+    _, field, _ = opened(visit)
+    stub = given("merge")["stub"]
+    field.focus()
+    field.press("Control+a")
+    field.press("Tab")
+    more = "".join(f"  {line}\n" for line in stub.splitlines())
+    assert field.input_value().rstrip() == more.rstrip()
+    field.press("Shift+Tab")
+    assert field.input_value().rstrip() == stub.rstrip()
+    field.press("Home")
+    field.press("Control+Home")
+    field.press("Shift+Tab")
+    assert field.input_value().rstrip() == stub.rstrip()
+
+
+def test_a_loop_without_end_is_stopped_and_the_next_answer_is_heard(visit):
+    page, field, verdict = opened(visit)
+    field.fill(MERGE % "for (;;);")
+    page.get_by_role("button", name="Check").click()
+    assert verdict.inner_text() == "Trying …"
+    verdict.filter(has_text="no answer after 5 seconds. Does its loop end?").wait_for()
+    field.fill(given("merge")["answer"])
+    page.get_by_role("button", name="Check").click()
+    verdict.filter(has_text="merge: right, for 15 inputs.").wait_for()
+    assert verdict.get_attribute("role") == "status"
+    assert verdict.get_attribute("data-kind") == "right"
+
+
+def test_each_check_stops_the_one_before(visit):
+    page, field, verdict = opened(visit)
+    field.fill(MERGE % "for (;;);")
+    field.press("Control+Enter")
+    field.fill("function merge(")
+    field.press("Control+Enter")
+    verdict.filter(has_text="the code cannot be run").wait_for()
+    page.wait_for_timeout(5_500)
+    assert "the code cannot be run" in verdict.inner_text()
+
+
+def test_by_touch_on_a_phone(visit):
+    phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+    page, field, verdict = opened(visit, **phone)
+    size = field.evaluate("(node) => parseFloat(getComputedStyle(node).fontSize)")
+    assert size >= 16  # or the phone magnifies the page
+    for name, value in [("spellcheck", "false"), ("autocapitalize", "off"), ("autocorrect", "off")]:
+        assert field.get_attribute(name) == value
+    long = "return [0, 0, 0]; // " + 30 * "long "
+    field.fill(MERGE % long)
+    page.get_by_role("button", name="Check").tap()
+    verdict.filter(has_text="not right").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert field.evaluate("(node) => node.scrollWidth <= node.clientWidth")  # lines are broken
+    assert field.evaluate("(node) => node.scrollHeight <= node.clientHeight")
+    page.get_by_text("Show an answer").tap()
+    assert page.get_by_text("const ruler").is_visible()
+    page.get_by_role("button", name="Start again").tap()
+    assert field.input_value() == given("merge")["stub"]
+
+
+def test_where_no_worker_may_start_it_says_so(visit):
+    page, _, verdict = opened(visit)
+    page.evaluate("() => { window.Worker = function () { throw new Error(); }; }")
+    page.get_by_role("button", name="Check").click()
+    assert "this page may start no worker" in verdict.inner_text()
+    page.evaluate(
+        """() => { window.Worker = class {
+          constructor() { setTimeout(() => this.onerror(new Event("error"))); }
+          terminate() {}
+        }; }"""
+    )
+    page.get_by_role("button", name="Start again").click()
+    page.get_by_role("button", name="Check").click()
+    verdict.filter(has_text="this page may start no worker").wait_for()
