@@ -14,8 +14,9 @@ from test_engine import definition, node
 
 import aaren
 import aaren.stream
-from aaren._stream_layers import ACTIVATIONS, decode, encode
 from aaren.layers import Aaren, AarenBlock, AarenCell, LinearSelfAttention, LinearSelfAttentionCell
+from aaren.stream import decode, encode
+from aaren.stream.activations import ACTIVATIONS
 
 F = 5
 
@@ -611,15 +612,15 @@ class Dense(layers.Dense):
         (lambda: layers.MaxPooling1D(), "gives another number of tokens"),
         (lambda: layers.UnitNormalization(), "(UnitNormalization) cannot be part of a stream: a stream runs Aaren,"),
         (lambda: layers.RNN(layers.GRUCell(2)), "its cell is none of this package"),
-        (lambda: layers.RNN(AarenCell(2, 3), go_backwards=True), "reads from the end of a sequence"),
-        (lambda: Aaren(2, 3, go_backwards=True), "reads from the end of a sequence"),
-        (lambda: AarenBlock(1, go_backwards=True), "reads from the end of a sequence"),
+        (lambda: layers.RNN(AarenCell(2, 3), go_backwards=True), "it must have go_backwards=False; got True"),
+        (lambda: Aaren(2, 3, go_backwards=True), "it must have go_backwards=False; got True"),
+        (lambda: AarenBlock(1, go_backwards=True), "it must have go_backwards=False; got True"),
         (lambda: layers.TimeDistributed(layers.Dense(2, "selu")), "its activation selu"),
         (lambda: layers.ReLU(max_value=6), "it must have max_value=None; got 6"),
         (lambda: layers.Dense(2, relu), "its activation relu is not in the format"),
         (lambda: layers.Normalization(mean=0.0, variance=1.0, invert=True), "it must have invert=False; got True"),
         (lambda: layers.GlobalAveragePooling1D(keepdims=True), "it must have keepdims=False; got True"),
-        (rms, "it scales by another rule"),
+        (rms, "it must have rms_scaling=False; got True"),
         (lambda: layers.TimeDistributed(Aaren(2, 3)), "TimeDistributed around it makes a sequence of every token"),
         (lambda: Dense(2), "(Dense) cannot be part of a stream"),
     ],

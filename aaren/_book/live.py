@@ -21,7 +21,7 @@ import numpy as np
 from aaren._book.answers import ITEMS, PAIR, PUZZLES, TRIPLE, Join, Kept, Piece, Triple
 from aaren._book.explore import _display
 from aaren.plots import COLORS
-from aaren.stream import FORMAT, VERSION, Stream, load
+from aaren.stream import Stream, load
 
 MAX_BYTES = 30_000  # of a component with the engine, beside its picture
 PARTS = Path(__file__).with_name("parts")
@@ -613,10 +613,10 @@ def _document(model: Any) -> dict[str, Any]:
     elif isinstance(model, (Stream, Mapping)):
         stream = model if isinstance(model, Stream) else Stream(dict(model))
     elif hasattr(model, "get_weights") or hasattr(model, "model_"):
-        from aaren._stream_fold import fold
+        from aaren.stream.fold import fold
 
         model = getattr(model, "model_", model)  # a classifier has its network there
-        stream = Stream({"format": FORMAT, "version": VERSION, **fold(model)})
+        stream = Stream(fold(model))
     else:
         raise ValueError(
             f"model must be a file of aaren.stream.save, a Stream or a Keras model; got {model!r:.80}."

@@ -4,14 +4,16 @@
     stream = aaren.stream.load("model.json")    # where it need not be
     y_t = stream.step(x_t)
 
-The file is JSON, described by `stream.schema.json` beside this module; `engine.mjs` runs it in node and browsers.
-Weights are float32. All is computed in float64, for an attention's sums grow with the stream: in float32 single
-steps are lost past 10^7 tokens, in float64 past 10^15. (Sums of two float32 parts would cost more.)
+The file is JSON, described by `aaren/stream.schema.json`; `aaren/engine.mjs` runs it in node and browsers. Weights are
+float32. All is computed in float64, for an attention's sums grow with the stream: in float32 single steps are lost
+past 10^7 tokens, in float64 past 10^15. (Sums of two float32 parts would cost more.)
+
+`fold` makes the file's layers of a Keras model; `file` reads, writes and checks them; `layers` and `recurrent` run them.
 
 Shapes: F features, H heads, D head size, T time. A token is (F,), or (B, F): one token for each of B streams.
 """
 
-import functools
+import copy
 import json
 from os import PathLike
 from pathlib import Path
@@ -19,9 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from aaren._stream_layers import build, decode, encode, with_memory
+from aaren.stream.file import FORMAT, VERSION, check_document, decode, encode, require, schema
+from aaren.stream.layers import build, with_memory
 
-FORMAT, VERSION = "aaren.stream", 1
+__all__ = ["FORMAT", "VERSION", "Stream", "decode", "encode", "load", "save", "schema"]
 
 
 def save(model: Any, path: str | PathLike[str], state: list[Any] | None = None) -> None:
@@ -48,9 +51,9 @@ def save(model: Any, path: str | PathLike[str], state: list[Any] | None = None) 
     >>> bool(np.allclose(stream.run(x[0]), model(x)[0], atol=1e-6))
     True
     """
-    from aaren._stream_fold import fold
+    from aaren.stream.fold import fold
 
-    stream = Stream({"format": FORMAT, "version": VERSION, **fold(model)})
+    stream = Stream(fold(model))
     if state is not None:
         stream.state = state
     stream.save(path, with_state=state is not None)
@@ -73,10 +76,7 @@ def load(path: str | PathLike[str]) -> "Stream":
     """
     try:
         return Stream(json.loads(Path(path).read_text(encoding="utf-8")))
-    except (
-        ValueError,
-        RecursionError,
-    ) as error:  # those of JSON, base64 and Unicode are ValueErrors
+    except (ValueError, RecursionError) as error:  # those of JSON, base64, Unicode are ValueErrors
         raise ValueError(f"{path} does not hold a stream that can be loaded: {error}") from error
 
 
@@ -109,13 +109,12 @@ class Stream:
     """
 
     def __init__(self, document: dict[str, Any]) -> None:
-        _check_document(document)
+        check_document(document)
         self.document = document
         self.features: int = document["features"]
         self.layers, self.size = build(document["layers"], self.features)
         if "state" in document:
-            parts = [{name: decode(part) for name, part in m.items()} for m in document["state"]]
-            self.state = parts
+            self.state = [{n: decode(a) for n, a in part.items()} for part in document["state"]]
 
     def step(self, x_t: Any) -> np.ndarray:
         """Take one token (F,), or a number where F is 1; give the answer to the tokens so far."""
@@ -140,18 +139,14 @@ class Stream:
 
     @property
     def state(self) -> list[dict[str, np.ndarray]]:
-        return [
-            {name: np.array(part) for name, part in layer.memory.items()}
-            for layer in with_memory(self.layers)
-        ]
+        return copy.deepcopy([layer.memory for layer in with_memory(self.layers)])
 
     @state.setter
     def state(self, state: Any) -> None:
         layers = list(with_memory(self.layers))
-        if not isinstance(state, (list, tuple)) or len(state) != len(layers):
-            raise ValueError(
-                f"`state` must be a list, one entry for each of {len(layers)} layers with a memory; got {state!r:.80}."
-            )
+        fits = isinstance(state, (list, tuple)) and len(state) == len(layers)
+        what = f"be a list, one entry for each of {len(layers)} layers with a memory"
+        require(fits, "`state`", what, state)
         checked = [layer.checked(part) for layer, part in zip(layers, state)]
         for layer, memory in zip(layers, checked):
             layer.memory = memory
@@ -160,79 +155,6 @@ class Stream:
         """Write the file again, with the state as it is now."""
         document = {name: part for name, part in self.document.items() if name != "state"}
         if with_state:
-            document["state"] = [
-                {name: encode(part, "float64") for name, part in memory.items()}
-                for memory in self.state
-            ]
+            kept = [{n: encode(a, "float64") for n, a in part.items()} for part in self.state]
+            document["state"] = kept
         Path(path).write_text(json.dumps(document), encoding="utf-8")
-
-
-# -- is a document what the schema says? ---------------------------------------------------------------------------
-
-_TYPES = {
-    "object": dict,
-    "array": list,
-    "string": str,
-    "boolean": bool,
-    "integer": int,
-    "number": (int, float),
-}
-
-
-@functools.cache
-def schema() -> dict[str, Any]:
-    """The description of the file: JSON Schema, draft 2020-12."""
-    return json.loads(Path(__file__).with_name("stream.schema.json").read_text(encoding="utf-8"))
-
-
-def _check_document(document):
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise ValueError(
-            f'it must be an object with "format": "{FORMAT}", as aaren.stream.save writes it.'
-        )
-    version = document.get("version")
-    if isinstance(version, int) and version > VERSION:
-        raise ValueError(
-            f"it has version {version} of the format, and this aaren reads up to {VERSION}. Install a later aaren."
-        )
-    _check(document, schema(), "it")
-
-
-def _check(value, rule, where):
-    """Raise where `value` breaks `rule`: the part of JSON Schema that stream.schema.json uses."""
-    if "$ref" in rule:
-        rule = schema()["$defs"][rule["$ref"].rpartition("/")[2]]
-    if "oneOf" in rule:  # descriptions that their `kind` tells apart
-        kinds = {option["properties"]["kind"]["const"]: option for option in rule["oneOf"]}
-        kind = value.get("kind") if isinstance(value, dict) else None
-        _check(kind, {"enum": list(kinds)}, f"{where}.kind")
-        rule = kinds[kind]
-    expected = rule.get("type")
-    if expected:
-        fits = isinstance(value, _TYPES[expected]) and (
-            expected == "boolean" or value is not True and value is not False
-        )
-        _require(fits, where, f"be of type {expected}", value)
-    options = rule.get("enum", [rule["const"]] if "const" in rule else None)
-    if options is not None:
-        fits = any(type(value) is type(option) and value == option for option in options)
-        _require(fits, where, f"be {' or '.join(map(json.dumps, options))}", value)
-    if "minimum" in rule:
-        _require(value >= rule["minimum"], where, f"be at least {rule['minimum']}", value)
-    if "maximum" in rule:
-        _require(value <= rule["maximum"], where, f"be at most {rule['maximum']}", value)
-    if isinstance(value, list):
-        for i, item in enumerate(value):
-            _check(item, rule.get("items", {}), f"{where}[{i}]")
-    if isinstance(value, dict):
-        known, other = rule.get("properties", {}), rule.get("additionalProperties", {})
-        for name in rule.get("required", ()):
-            _require(name in value, where, f"have {name}", sorted(value))
-        for name, part in value.items():
-            _require(name in known or other is not False, where, f"have no {name}", sorted(value))
-            _check(part, known.get(name, other), f"{where}.{name}")
-
-
-def _require(fits, where, what, value):
-    if not fits:
-        raise ValueError(f"{where} must {what}; got {value!r:.80}.")
