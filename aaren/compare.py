@@ -16,14 +16,14 @@ def compare(ours: Any, theirs: Any, tolerance: float = 1e-12) -> str:
         tolerance: the largest difference that is taken for rounding. 1e-12 suits float64, 1e-5 float32.
 
     Returns:
-        A line of text. The difference is rounded up to a power of ten, since another processor rounds
-        otherwise. Infinities of one sign are equal; NaN equals nothing.
+        A line of text. The largest difference is rounded up to a power of ten ("at most"), since another
+        processor rounds otherwise. Infinities of one sign are equal; NaN equals nothing.
 
     Example:
         >>> compare([1.0, 2.0], [1.0, 2.0 + 3e-14])
-        'largest difference 1e-13: equal'
+        'difference at most 1e-13: equal'
         >>> compare((0.5, 2.0), (0.5, 2.2))
-        'largest difference 1e+00: not equal'
+        'difference at most 1e+00: not equal'
     """
     if isinstance(ours, (tuple, list)) and isinstance(theirs, (tuple, list)):
         if len(ours) != len(theirs):
@@ -33,8 +33,10 @@ def compare(ours: Any, theirs: Any, tolerance: float = 1e-12) -> str:
         size = np.max([difference(a, b) for a, b in zip(ours, theirs)], initial=0.0)
     else:
         size = difference(ours, theirs)
-    shown = f"{10.0 ** np.ceil(np.log10(size)):.0e}" if 0 < size < np.inf else f"{size:g}"
-    return f"largest difference {shown}: {'equal' if size <= tolerance else 'not equal'}"
+    shown = f"{size:g}"
+    if 0 < size < np.inf:
+        shown = f"at most {10.0 ** np.ceil(np.log10(size)):.0e}"
+    return f"difference {shown}: {'equal' if size <= tolerance else 'not equal'}"
 
 
 def difference(ours: Any, theirs: Any) -> float:
