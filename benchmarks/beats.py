@@ -207,7 +207,7 @@ class Network:
 def shares(model, x, kinds, task):
     """For each head, the share of weight on the abnormal beat (or on the five beats), mean over streams; and a mean's.
 
-    A beat's tokens are the six from the middle of its slot on, which see most of it.
+    A beat's tokens are the six from a third of its slot on; the middle four see most of it.
     """
     weight = weights(model, x)
     on = np.repeat(kinds == 2 if task == "one abnormal" else kinds > 0, 6, axis=1)
