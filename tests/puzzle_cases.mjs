@@ -1,16 +1,17 @@
-// Reads {script, options, codes, seconds} as JSON from the standard input: a puzzle's judge, and what readers might have
-// written. Runs each as the page's worker would. Writes {known: the names of the known mistakes, verdicts}; a code that
-// is {mistake: its name} stands for that mistake.
+// Reads {script, options, codes, seconds} as JSON from the standard input: the judge, a puzzle, and what readers might
+// have written. Runs each as the page's worker would. Writes {known: the names of the known mistakes, verdicts}; a code
+// that is {mistake: its name} stands for that mistake.
 import { readFileSync } from "node:fs";
 import vm from "node:vm";
 
 const { script, options, codes, seconds } = JSON.parse(readFileSync(0, "utf8"));
 const { name, answer } = options;
-const { program, endless, broken, mistakes } = new Function(`${script}; return { program, endless, broken, mistakes };`)();
+const { program, endless, broken } = new Function(`${script}; return { program, endless, broken };`)();
+const mistakes = `(() => { ${options.mistakes}\nreturn mistakes; })()`;
 const right = `(() => { ${answer}\nreturn ${name}; })()`;
 
 const verdict = (given) => {
-  const code = given.mistake ? `const ${name} = (${mistakes})(${right})[${JSON.stringify(given.mistake)}];` : given;
+  const code = given.mistake ? `const ${name} = ${mistakes}(${right})[${JSON.stringify(given.mistake)}];` : given;
   let where, found, done;
   const postMessage = (data) => {
     structuredClone(data);
@@ -28,5 +29,5 @@ const verdict = (given) => {
   return done ? found : null;
 };
 
-const known = Object.keys(mistakes(() => {}));
-process.stdout.write(JSON.stringify({ known, verdicts: codes.map(verdict) }));
+const { more, sweeps, ...known } = new Function(`return ${mistakes}(() => {})`)();
+process.stdout.write(JSON.stringify({ known: Object.keys(known), verdicts: codes.map(verdict) }));

@@ -120,6 +120,84 @@ def test_a_scan_that_takes_too_much_is_not_right():
     assert "longest chain" in verdict.text and "The mistake" not in verdict.text
 
 
+def gradients(by_s, by_v, *more):
+    """An answer to `backward` from functions of (s, v, m, u, o, grad_o); None for one that is missing."""
+
+    def backward(kept, grad_o):
+        return tuple(part and part(*kept, grad_o) for part in (by_s, by_v, *more))
+
+    return check(backward)
+
+
+def right_part(i):
+    return lambda *kept: puzzles.answer("backward")(kept[:5], kept[5])[i]
+
+
+def test_each_gradient_is_judged_by_itself():
+    by_s, by_v = right_part(0), right_part(1)
+    by_u, by_w, wrong = (
+        lambda s, v, m, u, o, g: -(g / u * o).sum(axis=1, keepdims=True),
+        lambda s, v, m, u, o, g: g / u,
+        lambda s, v, m, u, o, g: 0 * s,
+    )
+    told = [
+        ((by_s, by_v, by_u, by_w), "right", []),
+        ((by_s, by_v, None, None), "right", []),
+        ((None, by_v), "not yet", ["right", "missing"]),
+        ((by_s, None), "not yet", ["missing", "right"]),
+        ((None, None), "not yet", ["missing", "missing"]),
+        ((None, None, None, by_w), "not yet", ["right", "missing", "missing", "missing"]),
+        ((wrong, by_v), "wrong", ["right", "not right"]),
+        ((wrong, None), "wrong", ["missing", "not right"]),
+        ((by_s, by_v, wrong), "wrong", ["not right", "right", "right"]),
+        ((None, None, wrong, by_w), "wrong", ["right", "not right", "missing", "missing"]),
+    ]
+    for given, kind, states in told:
+        verdict = gradients(*given)
+        names = [f"gradient by {part}" for part in "svuw"[: len(given)]][::-1]
+        assert (verdict.kind, verdict.stages) == (kind, dict(zip(names, states)))
+        lines = verdict.text.split("\n")
+        for name, state in verdict.stages.items():
+            assert f"  {name}: {state}" in lines
+    assert gradients(by_s, by_v, by_u, by_w, by_w).stages == {}
+    assert gradients(None, lambda s, v, m, u, o, g: by_v(s, v, m, u / u, o, g)).mistake == (
+        "nothing is divided by the denominator"
+    )
+
+
+@pytest.mark.parametrize(
+    ("mistake", "up", "down"),
+    [
+        ("the message is merged on the wrong side: it came first", "", "op('c', 'ab') makes no pr"),
+        ("the left child is not told the message", "", "op('ab', 'a') makes no prefix"),
+        ("the right child is told the message of its parent", "", "it makes no merge"),
+        ("the root is not cleared to the identity", "", "op('abcd', 'ab') makes no prefix"),
+        ("the total is not appended", "", "its merges are, what it returns is not"),
+        ("only the way up is taken", "", "it makes no merge"),
+        ("lengths that are no power of two are not filled up", "op('ab', 'c') is missing", None),
+    ],
+)
+def test_a_tree_is_told_which_sweep_fails_first(mistake, up, down):
+    stages = check(named("blelloch")(puzzles.mistakes("blelloch")[mistake])).stages
+    assert stages["up-sweep"] == (f"not right; {up}" if up else "right")
+    assert (down is None) == ("down-sweep" not in stages)
+    assert down is None or stages["down-sweep"].startswith(f"not right; {down}")
+
+
+def test_a_sweep_that_fails_is_shown_where_it_fails():
+    def blelloch(x, op, identity):
+        x, d = list(x), 1
+        while d < len(x):
+            for k in range(2 * d - 1, len(x), 2 * d):
+                x[k] = op(x[k], x[k - d])  # turned round
+            d *= 2
+        return x
+
+    verdict = check(blelloch)
+    assert verdict.stages == {"up-sweep": "not right; op('a', 'b') is missing"}
+    assert "\n  up-sweep: not right; op('a', 'b') is missing" in verdict.text
+
+
 # Answers that are none ------------------------------------------------------------------------
 
 

@@ -1,6 +1,7 @@
 """The puzzles: what is asked, the right answers, the mistakes that are known by name, and what is tried.
 
-Whoever wants to solve them reads no further.
+Whoever wants to solve them reads no further. Each has a file parts/puzzle-NAME.js: the answer and the mistakes once
+more, in JavaScript. The inputs stand here alone, and a test compares what both languages say of each mistake.
 """
 
 import math
@@ -23,6 +24,10 @@ class Puzzle(NamedTuple):
     example: Callable[[], tuple] | None = None  # its arguments
     limit: dict[str, int] | None = None  # what is counted, and how much is still allowed
     size: str = ""  # of the example, in words
+    parts: tuple[str, ...] = ()  # of an answer that is judged part by part
+    steps: tuple[str, ...] = ()  # on the way: what may come after those parts,
+    more: Callable | None = None  # and what is right there
+    sweeps: bool = False  # a wrong answer is told which sweep of the tree fails first
 
 
 class Triple(NamedTuple):
@@ -64,10 +69,11 @@ class Join:
     """The operator of the scans: it joins stretches, left before right, and counts."""
 
     def __init__(self):
-        self.merges = 0
+        self.merges, self.pairs = 0, []
 
     def __call__(self, left, right):
         self.merges += 1
+        self.pairs.append((str(left), str(right)))
         joined = Piece(str.__add__(left, right))
         joined.chain = 1 + max(left.chain, right.chain)
         return joined
@@ -580,14 +586,16 @@ def blocked_cases():
 def backward(kept, grad_o):
     """Return the gradients (T, 1) by the scores and (T, D) by the values of all prefixes' outputs.
 
-    kept = (s, v, m, u, o) of the forward pass; grad_o (T, D) is the gradient that arrives at the outputs.
+    kept = (s, v, m, u, o) of the forward pass; grad_o (T, D) is the gradient that arrives at the outputs. Each is
+    judged by itself: None stands for one that you do not have yet. After them the gradients by the denominators u,
+    (T, 1), and by the numerators w, (T, D), may stand: what arrives at the state.
     """
     return _backward(lambda p: (p.v * p.by_v).sum(axis=1, keepdims=True) - p.W.T @ p.h)(
         kept, grad_o
     )
 
 
-def _backward(scores, values=None, transpose=True, lower=0, divide=True):
+def _backward(scores, transpose=True, lower=0, divide=True):
     """The backward pass, with other gradients of the scores or other weights."""
 
     def function(kept, g):
@@ -598,6 +606,12 @@ def _backward(scores, values=None, transpose=True, lower=0, divide=True):
         return scores(p), p.by_v
 
     return function
+
+
+def by_the_state(kept, grad_o):
+    """The gradients by the denominators u, (T, 1), and by the numerators w, (T, D)."""
+    y = grad_o / kept.u
+    return -(y * kept.o).sum(axis=1, keepdims=True), y
 
 
 def _right(p):
@@ -852,6 +866,7 @@ PUZZLES = {
         lambda: (letters(64), Join(), Piece("")),
         {"merges": 2 * 63 + 64, "longest chain": 12},
         "64 items",
+        sweeps=True,
     ),
     "blocked": Puzzle(
         6,
@@ -860,11 +875,20 @@ PUZZLES = {
         BLOCKED,
         blocked_cases,
         exponentials,
-        lambda: (*tokens(128), 4),
+        lambda: (np.zeros((128, 1)), np.zeros((128, 1)), 4),
         {"exponentials": 128 * 128 // 4},
         "128 tokens in blocks of 4",
     ),
-    "backward": Puzzle(7, backward, PAIR, BACKWARD, backward_cases),
+    "backward": Puzzle(
+        7,
+        backward,
+        PAIR,
+        BACKWARD,
+        backward_cases,
+        parts=("gradient by s", "gradient by v"),
+        steps=("gradient by u", "gradient by w"),
+        more=by_the_state,
+    ),
     "linear": Puzzle(9, linear, ARRAY, LINEAR, linear_cases),
     "forget": Puzzle(10, forget, TRIPLE, FORGET, forget_cases),
     "window": Puzzle(

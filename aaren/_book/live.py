@@ -38,9 +38,7 @@ class Component(NamedTuple):
     options: Callable[..., dict[str, Any]]  # checks what the call gives, adds what it leaves out
     picture: Callable[[Mapping[str, Any]], tuple[str, str]]  # (SVG, alternative text)
     label: str  # its name for a screen reader
-    parts: tuple[
-        str, ...
-    ] = ()  # its files, where they are not one of its name; they call nothing of the engine
+    parts: tuple[str, ...] = ()  # files before its own; with them it calls nothing of the engine
 
 
 def live(component: str, /, **options: Any) -> None:
@@ -127,7 +125,7 @@ def page(component: str, options: Mapping[str, Any]) -> str:
         f'<div class="aaren-picture"><img src="data:image/svg+xml,{source}" alt="{html.escape(alt)}">'
         f"<p>{WAKE}</p></div>\n"
         f'<script type="application/json" class="aaren-options">{_json(checked)}</script>\n'
-        f'<script class="aaren-code">\n{script(component, checked)}</script>\n</div>'
+        f'<script class="aaren-code">\n{script(component)}</script>\n</div>'
     )
     given = (_json(checked.get(name, "")) for name in ("model", "beats", "around"))
     size = len(text.encode()) - len(source) - sum(map(len, given))
@@ -136,22 +134,18 @@ def page(component: str, options: Mapping[str, Any]) -> str:
     return text
 
 
-def script(component: str, options: Mapping[str, Any]) -> str:
-    """The engine's functions that the component calls, and the component, as one classic script."""
-    own = "".join(
-        _part(name.format(**options)) for name in COMPONENTS[component].parts or (component,)
+def script(component: str) -> str:
+    """The functions that the component calls, and the component, as one classic script."""
+    frame, *own = (
+        (PARTS / f"{name}.js").read_text("utf-8")
+        for name in ("frame", *COMPONENTS[component].parts, component)
     )
+    code = "".join(own)
     if COMPONENTS[component].parts:
-        shared = _called(_part("frame"), own)
+        code = _called(frame, code) + code
     else:
-        own = _part("frame") + own
-        shared = _called(ENGINE.read_text("utf-8"), own)
-    return "(() => {\n" + _bare(shared + own) + "})();\n"
-
-
-def _part(name: str) -> str:
-    """A file of JavaScript; of a puzzle's the last section, since the others are its options."""
-    return (PARTS / f"{name}.js").read_text("utf-8").split("// -- mistakes\n")[-1]
+        code = _called(ENGINE.read_text("utf-8"), frame + code) + frame + code
+    return "(() => {\n" + _bare(code) + "})();\n"
 
 
 def _called(module: str, caller: str) -> str:
@@ -541,17 +535,20 @@ def _puzzle_options(
 ):
     puzzle = PUZZLES[_one_of("name", name, tuple(PUZZLES))]
     text = (PARTS / f"puzzle-{name}.js").read_text("utf-8")
-    _, stub, answer, _ = re.split(r"^// -- .*\n", text, flags=re.M)
+    _, stub, answer, mistakes = re.split(r"^// -- .*\n", text, flags=re.M)
     options = {
         "name": name,
         "todo": str(todo),
         "stub": stub,
         "answer": answer,
+        "mistakes": _bare(mistakes),
         "arguments": list(inspect.signature(puzzle.answer).parameters),
         "form": SHAPES.get(puzzle.returns, "array"),
         "returns": _in_brackets(puzzle.returns),
         "cases": [[about, _sent(arguments)] for about, arguments in puzzle.cases()],
     }
+    if puzzle.parts:
+        options |= {"parts": list(puzzle.parts), "steps": list(puzzle.steps)}
     if puzzle.cost:
         options |= {"counted": _sent(puzzle.example()), "limit": puzzle.limit, "size": puzzle.size}
     return options
@@ -598,7 +595,7 @@ def _puzzle_picture(options: Mapping[str, Any]) -> tuple[str, str]:
     ]
     shapes += [_text(20, 36 + 24 * i, line, **font) for i, line in enumerate(lines)]
     below = 56 + 24 * len(lines)
-    told = "Where scripts run, this is an editor. Elsewhere the puzzle can be solved in Python, in the cell above."
+    told = "Where scripts run, this is an editor. Elsewhere solve it in Python, in Colab or in the cell above."
     alt = f"An editor with a function to be written in JavaScript: {' '.join(lines[0].split())}. {told}"
     return _svg(700, below + 16, *shapes, _text(4, below, told)), alt
 
@@ -821,7 +818,7 @@ COMPONENTS = {
         _puzzle_options,
         _puzzle_picture,
         "A puzzle in JavaScript, checked in this page",
-        ("judge", "puzzle-{name}", "puzzle"),
+        ("judge",),
     ),
     "heartbeat": Component(
         _heartbeat_options, _heartbeat_picture, "A heartbeat and a trained model, in this page"

@@ -28,6 +28,9 @@ class Verdict:
     text: str
     mistake: str | None = None  # its name, where it is known
     cost: dict[str, int] = field(default_factory=dict)
+    stages: dict[str, str] = field(
+        default_factory=dict
+    )  # of an answer that is wrong or not complete
 
     def __bool__(self) -> bool:
         return self.kind == "right"
@@ -50,7 +53,8 @@ def check(function: Callable[..., Any]) -> Verdict:
         function: your answer, under the name of the puzzle. `stub(name)` says what it takes and returns.
 
     Returns:
-        A `Verdict`: true if right, with `text`, `kind`, `mistake` and `cost` (what was counted).
+        A `Verdict`: true if right, with `text`, `kind`, `mistake`, `cost` (what was counted) and `stages`: which
+        of the gradients, or which sweep of a tree, is right by itself.
 
     Raises:
         ValueError: for a name that is no puzzle's, or arguments that do not fit.
@@ -140,19 +144,30 @@ def _judge(name, puzzle, function):
     cases = puzzle.cases()
     for number, (about, args) in enumerate(cases):
         found = _call(function, args)
-        expected = puzzle.answer(*copy.deepcopy(args))
+        expected = _expected(puzzle, args, found)
         trouble = _trouble(name, puzzle, args, found, expected)
         if trouble is None:
             continue
         kind, text = trouble
         if kind == "not yet":
             return Verdict(name, kind, text)
+        mistake, stages = None, {}
+        if kind in ("wrong", "raised"):
+            every = _every(puzzle, function, cases)
+            mistake, stages = _mistake(puzzle, every), _stages(puzzle, every, number)
         shown = f"{name}({', '.join(map(_show, args))})"
-        mistake = _mistake(puzzle, function, cases, number) if kind in ("wrong", "raised") else None
-        lines = [text.format(about=about, call=shown)]
+        lines = [text.format(about=about, call=shown), *_lines(stages)]
         lines += [f"The mistake: {mistake}."] if mistake else []
-        return Verdict(name, kind, "\n".join(lines), mistake)
+        return Verdict(name, kind, "\n".join(lines), mistake, stages=stages)
+    stages = _stages(puzzle, _every(puzzle, function, cases), 0) if puzzle.parts else {}
+    if "missing" in map(stages.get, puzzle.parts):
+        lines = [f"{name}: not yet, for {len(cases)} inputs:", *_lines(stages)]
+        return Verdict(name, "not yet", "\n".join(lines), stages=stages)
     return _cost(name, puzzle, function, len(cases))
+
+
+def _lines(stages):
+    return [f"  {stage}: {state}" for stage, state in stages.items()]
 
 
 def _trouble(name, puzzle, args, found, expected):
@@ -186,8 +201,9 @@ def _trouble(name, puzzle, args, found, expected):
             f"{name}: it changed its argument `{changed[0]}`, which its caller still needs. Work on a copy. "
             f"It happened at {where}"
         )
-    misfit = _misfit(puzzle, found.value, expected)
-    if misfit is None and _same(found.value, expected):
+    value, wanted = _given(puzzle, found.value, expected)
+    misfit = _misfit(puzzle, value, wanted)
+    if misfit is None and _same(value, wanted):
         return None
     yours, right = _show(found.value), _show(expected)
     if yours == right:
@@ -240,24 +256,96 @@ def _same(one, other):
     return one.shape == other.shape and np.allclose(one, other, **close)
 
 
-def _mistake(puzzle, function, cases, first):
-    """The name of the known mistake that answers every case as the function does."""
+def _expected(puzzle, args, found):
+    """The right answer, with as many parts as the one that was found, if those may be there."""
+    right, value = puzzle.answer(*copy.deepcopy(args)), found.value
+    if isinstance(value, (tuple, list)) and len(right) < len(value) <= len(
+        puzzle.parts + puzzle.steps
+    ):
+        return (*right, *puzzle.more(*copy.deepcopy(args)))[: len(value)]
+    return right
+
+
+def _given(puzzle, value, expected):
+    """An answer and what it should be, both without the parts that are missing."""
+    if not puzzle.parts or not isinstance(value, (tuple, list)) or len(value) != len(expected):
+        return value, expected
+    pairs = [(part, right) for part, right in zip(value, expected) if not _empty(part)]
+    return tuple(part for part, _ in pairs), tuple(right for _, right in pairs)
+
+
+def _empty(part):
+    return part is None or part is ...
+
+
+def _every(puzzle, function, cases):
+    """What the function does with each input: (arguments, found, expected); nothing where it does not end."""
+    every = []
     with contextlib.redirect_stdout(io.StringIO()):  # what it prints was read up to here
-        found = []
         for _, args in cases:
-            found.append(_call(function, args))
-            if not found[-1].ended:
-                return None
+            found = _call(function, args)
+            if not found.ended:
+                return []
+            every.append((args, found, _expected(puzzle, args, found)))
+    return every
+
+
+def _stages(puzzle, every, number):
+    """Which stages are right by themselves, for a wrong answer or one that is not complete."""
+    if puzzle.sweeps and every:
+        args, found, _ = every[max(number, 2)]  # the first tree in which both sweeps merge
+        return _sweeps("".join(args[0]), found.args[1].pairs)
+    stages = {}
+    for _, found, expected in every if puzzle.parts else ():
+        value = found.value
+        if not isinstance(value, (tuple, list)) or len(value) != len(expected):
+            return {}
+        for stage, part, right in zip(puzzle.parts + puzzle.steps, value, expected):
+            state = "right" if _same(part, right) else "not right"
+            if stages.get(stage, "right") == "right":
+                stages[stage] = "missing" if _empty(part) else state
+    return dict(reversed(stages.items()))
+
+
+def _sweeps(letters, pairs):
+    """Which sweep of Blelloch's tree fails first, by the merges that were made of these letters."""
+    made = [pair for pair in pairs if all(pair)]  # others have the identity on a side
+    tree, d = [], 1
+    while d < len(letters):
+        halves = [letters[k : k + d] for k in range(0, len(letters), d)]
+        tree += zip(halves[::2], halves[1::2])
+        d *= 2
+    for pair in tree:
+        if pair not in made:
+            return {"up-sweep": f"not right; op{pair} is missing"} if made else {}
+    for pair in tree:
+        made.remove(pair)
+    stray = next((pair for pair in made if not letters.startswith("".join(pair))), None)
+    reason = "it makes no merge" if not made else "its merges are, what it returns is not"
+    if stray:
+        reason = f"op{stray} makes no prefix"
+    return {"up-sweep": "right", "down-sweep": f"not right; {reason}"}
+
+
+def _mistake(puzzle, every):
+    """The name of the known mistake that answers every case as the function does."""
     for name, mutant in puzzle.mistakes.items():
-        if all(_alike(mine, _call(mutant, args)) for mine, (_, args) in zip(found, cases)):
+        if every and all(_alike(puzzle, found, _call(mutant, args)) for args, found, _ in every):
             return name
     return None
 
 
-def _alike(one, other):
+def _alike(puzzle, one, other):
     if one.error is not None or other.error is not None:
         return type(one.error) is type(other.error)
-    return _same(one.value, other.value)
+    value = one.value
+    if puzzle.parts and isinstance(
+        value, (tuple, list)
+    ):  # some may be missing, others come after them
+        value = value[: len(other.value)]
+        if all(map(_empty, value)):
+            return False
+    return _same(*_given(puzzle, value, other.value))
 
 
 def _cost(name, puzzle, function, count):

@@ -1,9 +1,10 @@
 // The verdict on a puzzle's answer, as `aaren.puzzles.check` gives it. Neither function may need anything from outside:
 // their text runs in a worker, below the reader's own code.
 
-// `given` is the reader's function, `answer` the right one, `mistakes` makes those that are known, by name.
-const judge = (options, code, given, answer, mistakes, post) => {
-  const { name, cases, form, returns, counted, limit, size } = options;
+// `reader` is the reader's function, `answer` the right one, `mistakes` makes those that are known, by name.
+const judge = (options, code, reader, answer, mistakes, post) => {
+  const { more, sweeps, ...mutants } = mistakes(answer), known = Object.entries(mutants);
+  const { name, cases, form, returns, counted, limit, size, parts, steps } = options;
 
   // -- inputs: as live.py writes them, and made anew for each call
   class Piece { // a stretch of the sequence, by its letters; `chain` counts merges in a row
@@ -19,10 +20,10 @@ const judge = (options, code, given, answer, mistakes, post) => {
       for (const item of [left, right]) if (!(item instanceof Piece)) throw new TypeError(`op merges two items; got ${show(item)}`);
       op.merges += 1;
       const joined = new Piece(left.text + right.text, 1 + Math.max(left.chain, right.chain));
-      op.made.push(joined.text);
+      op.pairs.push([left.text, right.text]);
       return joined;
     };
-    return Object.assign(op, { merges: 0, made: [], empty: new Piece("") });
+    return Object.assign(op, { merges: 0, pairs: [], empty: new Piece("") });
   };
   const sum = (x) => x.reduce((a, b) => a + b, 0);
   const kept = (s, v) => { // what the forward pass keeps of scores (T, 1) and values (T, D)
@@ -102,6 +103,33 @@ const judge = (options, code, given, answer, mistakes, post) => {
     }
   };
   const right = cases.map(([, sent]) => call(answer, sent).value);
+  const empty = (part) => part === null || part === undefined;
+  const expected = (i, { value }) => { // the right answer, with the steps that may come after it, if they were found
+    const long = more && listed(value) && value.length > right[i].length && value.length <= parts.length + steps.length;
+    return long ? [...right[i], ...more(...read(cases[i][1]))].slice(0, value.length) : right[i];
+  };
+  const given = (value, wanted) => { // both without the parts that are missing
+    if (!more || !listed(value) || value.length !== wanted.length) return [value, wanted];
+    return [value, wanted].map((x) => x.filter((_, i) => !empty(value[i])));
+  };
+  const alike = (one, other) => { // does the reader's function do what a mistake does?
+    if (one.error || other.error) return one.error?.name === other.error?.name;
+    if (!more || !listed(one.value)) return same(one.value, other.value);
+    const value = one.value.slice(0, other.value.length);
+    return !value.every(empty) && same(...given(value, other.value));
+  };
+  const stages = (all, number) => { // what is right by itself, of an answer that is wrong or not complete
+    if (sweeps) return sweeps(String(all[Math.max(number, 2)].args[0].join("")), all[Math.max(number, 2)].args[1].pairs);
+    const found = {};
+    for (let i = 0; more && i < all.length; i++) {
+      const { value } = all[i], wanted = expected(i, all[i]);
+      if (!listed(value) || value.length !== wanted.length) return {};
+      [...parts, ...steps].slice(0, value.length).forEach((stage, j) => {
+        if ((found[stage] || "right") === "right") found[stage] = empty(value[j]) ? "missing" : same(value[j], wanted[j]) ? "right" : "not right";
+      });
+    }
+    return Object.fromEntries(Object.entries(found).reverse());
+  };
   const cost = (f) => {
     if (!counted) return {};
     const exp = Math.exp;
@@ -121,7 +149,7 @@ const judge = (options, code, given, answer, mistakes, post) => {
   };
 
   // -- the verdict
-  const trouble = (sent, found, expected, where) => {
+  const trouble = (sent, found, best, where) => {
     const { args, value, error } = found;
     if (!error && value == null) return ["not yet", `${name}: not yet.\n  Write it so that it returns ${returns}.\n  It returned nothing: is there a \`return\`?`];
     if (error) {
@@ -130,43 +158,47 @@ const judge = (options, code, given, answer, mistakes, post) => {
     }
     const changed = read(sent).findIndex((then, i) => !same(args[i], then));
     if (changed >= 0) return ["changed", `${name}: it changed its argument \`${options.arguments[changed]}\`, which its caller still needs. Work on a copy. It happened at ${where}`];
-    const reason = misfit(value, expected);
-    if (!reason && same(value, expected)) return null;
-    let [yours, best] = [show(value), show(expected)];
-    if (yours === best) [yours, best] = [show(value, String), show(expected, String)];
-    return ["wrong", `${name}: not right. The smallest input that fails ${where}\n  yours: ${yours}\n  right: ${best}${reason ? `\n  It must return ${returns}; ${reason}.` : ""}`];
+    const pair = given(value, best), reason = misfit(...pair);
+    if (!reason && same(...pair)) return null;
+    let shown = [show(value), show(best)];
+    if (shown[0] === shown[1]) shown = [show(value, String), show(best, String)];
+    return ["wrong", `${name}: not right. The smallest input that fails ${where}\n  yours: ${shown[0]}\n  right: ${shown[1]}${reason ? `\n  It must return ${returns}; ${reason}.` : ""}`];
   };
-  const tell = (kind, text, mistake = null, cost = {}) => post({ verdict: { name, kind, text: mistake ? `${text}\nThe mistake: ${mistake}.` : text, mistake, cost } });
+  const tell = (kind, text, mistake = null, cost = {}, stages = {}) => {
+    const lines = [text, ...Object.entries(stages).map((stage) => `  ${stage.join(": ")}`)];
+    if (mistake) lines.push(`The mistake: ${mistake}.`);
+    post({ verdict: { name, kind, text: lines.join("\n"), mistake, cost, stages } });
+  };
   const run = () => {
-    if (typeof given !== "function") {
+    if (typeof reader !== "function") {
       return tell("raised", `${name}: there is no function of this name.\n  Write \`function ${name}(${options.arguments.join(", ")}) { … }\`.`);
     }
-    const known = Object.entries(mistakes(answer));
     const place = ([about, sent]) => {
       const where = `(${about}):\n  ${name}(${read(sent).map((x) => show(x)).join(", ")})`;
       post({ where });
       return where;
     };
+    const every = () => cases.map((one) => { place(one); return call(reader, one[1]); });
     for (let i = 0; i < cases.length; i++) {
-      const sent = cases[i][1], where = place(cases[i]);
-      const found = trouble(sent, call(given, sent), right[i], where);
+      const sent = cases[i][1], where = place(cases[i]), once = call(reader, sent);
+      const found = trouble(sent, once, expected(i, once), where);
       if (!found) continue;
       tell(...found);
       if (!["wrong", "raised"].includes(found[0])) return;
-      const all = cases.map((one) => { place(one); return call(given, one[1]); });
-      const alike = (one, other) => one.error || other.error ? one.error?.name === other.error?.name : same(one.value, other.value);
+      const all = every();
       const named = known.find(([, mutant]) => cases.every((one, j) => alike(all[j], call(mutant, one[1]))));
-      if (named) tell(...found, named[0]);
-      return;
+      return tell(...found, named?.[0], {}, stages(all, i));
     }
+    const left = more ? stages(every(), 0) : {};
+    if (parts?.some((part) => left[part] === "missing")) return tell("not yet", `${name}: not yet, for ${cases.length} inputs:`, null, {}, left);
     const text = `${name}: right, for ${cases.length} inputs.`;
     if (counted) post({ where: `(${size})` });
-    const used = cost(given), best = cost(answer), alike = (one) => list(one) === list(used);
+    const used = cost(reader), best = cost(answer), equal = (one) => list(one) === list(used);
     if (!Object.keys(used).length) return tell("right", text);
     if (Object.entries(limit).every(([what, most]) => used[what] <= most)) {
-      return tell("right", `${text} For ${size}: ${list(used)} (${alike(best) ? "as the book's own does" : `the book's own: ${list(best)}`}).`, null, used);
+      return tell("right", `${text} For ${size}: ${list(used)} (${equal(best) ? "as the book's own does" : `the book's own: ${list(best)}`}).`, null, used);
     }
-    const dear = known.find(([, mutant]) => cases.every((one, j) => same(call(mutant, one[1]).value, right[j])) && alike(cost(mutant)));
+    const dear = known.find(([, mutant]) => cases.every((one, j) => same(call(mutant, one[1]).value, right[j])) && equal(cost(mutant)));
     tell("costly", `${name}: every answer is right, but it takes too much. For ${size}: ${list(used)}; the book's own: ${list(best)}.`, dear?.[0], used);
   };
   run();
@@ -174,13 +206,14 @@ const judge = (options, code, given, answer, mistakes, post) => {
 };
 
 // What the worker runs: the reader's code first, so that its lines keep their numbers. Phones like curled quotes and long dashes.
-const program = (options, code) => {
+const program = ({ answer, mistakes, ...options }, code) => {
   const { name } = options;
   return [
     typed(code),
     `;(${judge})(${JSON.stringify(options)}, ${JSON.stringify(typed(code))}, typeof ${name} === "undefined" ? null : ${name},`,
-    `(() => { ${options.answer}`,
-    `return ${name}; })(), ${mistakes}, (told) => postMessage(told));`,
+    `(() => { ${answer}`,
+    `return ${name}; })(), (() => { ${mistakes}`,
+    "return mistakes; })(), (told) => postMessage(told));",
   ].join("\n");
 };
 const typed = (code) => code.replace(/[“”]/g, '"').replace(/[‘’]/g, "'").replace(/—/g, "--").replace(/[−–]/g, "-");

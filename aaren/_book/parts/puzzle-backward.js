@@ -1,0 +1,49 @@
+// The puzzle `backward`, in JavaScript.
+// -- stub
+function backward(kept, grad_o) {
+  const [s, v, m, u, o] = kept; // each an array of T arrays: s[k][0], v[k][d]
+  const byS = null; // T arrays of 1 number
+  const byV = null; // T arrays of D numbers; begin with these
+  return [byS, byV]; // null: not yet, the other is checked alone
+}
+// -- answer
+function backward(kept, grad_o) {
+  const [s, v, m, u, o] = kept;
+  const sum = (numbers) => numbers.reduce((a, b) => a + b, 0);
+  const dot = (a, b) => sum(a.map((x, d) => x * b[d]));
+  const y = grad_o.map((g, k) => g.map((x) => x / u[k][0])); // by the numerators
+  const h = y.map((row, k) => dot(row, o[k])); // less than 0: by the denominators
+  const weight = (k, i) => Math.exp(s[i][0] - m[k][0]);
+  const after = s.map((_, i) => s.map((_, k) => k).slice(i)); // outputs that hear i
+  const byV = v.map((row, i) => row.map((_, d) => sum(after[i].map((k) => weight(k, i) * y[k][d]))));
+  const byS = v.map((row, i) => [dot(row, byV[i]) - sum(after[i].map((k) => weight(k, i) * h[k]))]);
+  return [byS, byV];
+}
+// -- mistakes
+const mistakes = () => {
+  const dot = (a, b) => a.reduce((sum, x, d) => sum + x * b[d], 0);
+  const made = (scores, { turned = false, sees = (i, k) => i <= k, divide = true } = {}) => ([s, v, m, u, o], grad) => {
+    const g = grad.map((row, k) => row.map((x) => divide ? x / u[k][0] : x));
+    let W = s.map((_, k) => s.map(([x], i) => sees(i, k) ? Math.exp(x - m[k][0]) : 0)); // row k, column i
+    if (turned) W = W.map((_, k) => W.map((row) => row[k]));
+    const back = (x) => W.map((_, i) => x[0].map((_, d) => W.reduce((sum, row, k) => sum + row[i] * x[k][d], 0)));
+    const byV = back(g), h = g.map((row, k) => [dot(row, o[k])]);
+    return [scores(v.map((row, i) => dot(row, byV[i])), back(h).map(([x]) => x), o.map((row, i) => dot(row, byV[i]))).map((x) => [x]), byV];
+  };
+  const right = (own, pulled) => own.map((x, i) => x - pulled[i]);
+  return {
+    "the term with the output is missing from the scores' gradient": made((own) => own),
+    "only the term with the output is left of the scores' gradient": made((own, pulled) => pulled.map((x) => -x)),
+    "the scores' gradient has the wrong sign": made((own, pulled) => right(own, pulled).map((x) => -x)),
+    "sums run along the rows, over i ≤ k, not down the columns, over k ≥ i": made(right, { turned: true }),
+    "nothing is divided by the denominator": made(right, { divide: false }),
+    "token i is missing from its own output": made(right, { sees: (i, k) => i < k }),
+    "a token changes outputs before it too": made(right, { sees: () => true }),
+    "the output of the token itself is taken for that of the prefix": made((own, pulled, outputs) => right(own, outputs)),
+    // the steps on the way: the gradients by the denominators and by the numerators
+    more: ([, , , u, o], grad) => {
+      const y = grad.map((row, k) => row.map((x) => x / u[k][0]));
+      return [y.map((row, k) => [-dot(row, o[k])]), y];
+    },
+  };
+};
