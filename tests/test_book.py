@@ -205,6 +205,13 @@ def test_content_is_accessible(visit, page):
 
 
 @pytest.mark.parametrize("page", PAGES)
+def test_what_computes_in_the_page_leaves_a_picture_where_no_script_runs(soup, page):
+    for component in soup(page).select(".aaren-live"):
+        (picture,) = component.select(".aaren-picture > img[src^='data:image/']")
+        assert picture["alt"]
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_page_is_light(book, soup, page):
     """At most 2 MB for the page and its pictures; the theme's files are shared by all pages."""
     pictures = {urljoin(page, image["src"]) for image in soup(page).select("article img[src]")}
