@@ -1,6 +1,7 @@
 """aaren.stream beside Keras, JavaScript, JSON Schema and the definition."""
 
 import copy
+import functools
 import json
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import aaren.stream
 from aaren.layers import Aaren, AarenBlock, AarenCell, LinearSelfAttention, LinearSelfAttentionCell
 from aaren.stream import decode, encode
 from aaren.stream.activations import ACTIVATIONS
+from aaren.stream.fold import fold
 
 F = 5
 
@@ -256,6 +258,13 @@ def test_javascript_goes_on_from_a_file_with_its_state(made, tmp_path):
         np.testing.assert_allclose(run["answers"], expected, rtol=1e-9, atol=1e-12)
 
 
+def test_javascript_reads_a_file_with_its_checksum(made, tmp_path):
+    document = json.loads(made("dense")[1].read_text())
+    assert document["checksum"] > 0
+    (run,) = node("stream_cases.mjs", [{"document": document, "x": tokens(2).tolist()}])
+    np.testing.assert_allclose(run["answers"], aaren.stream.Stream(document).run(tokens(2)))
+
+
 def attention(rng, forget=None, window=None, heads=2, dim=3, **more):
     """The description of an Aaren layer of the file, its values read straight from the last features."""
     doc = {"kind": "aaren", "name": "made", "concat_heads": True, "activation": "linear", **more}
@@ -467,6 +476,11 @@ def test_files_are_as_the_schema_says(made, name, tmp_path):
         jsonschema.validate(json.loads(path.read_text()), aaren.stream.schema())
 
 
+def window_state(tokens, values):
+    shapes = {"s": (2, tokens), "v": (2, values, 3), "g": (2, tokens)}
+    return {name: encode(np.zeros(shape), "float64") for name, shape in shapes.items()}
+
+
 def broken(change):
     whole = document(
         attention(np.random.default_rng(4), "gate", 3),
@@ -499,6 +513,7 @@ DAMAGES = {
     "data": (lambda d, a: a["scores"].update(data=7), "it.layers[0].scores.data must be of type string"),
     "inner": (lambda d, a: d["layers"][1]["layers"][0].pop("kernel"), "it.layers[1].layers[0] must have kernel"),
     "state": (lambda d, a: d.update(state=[{"m": 1}]), "it.state[0].m must be of type object"),
+    "no-heads": (lambda d, a: a.update(scores=encode(np.zeros((F, 0)))), "it.layers[0].scores.shape[1] must be at least 1; got 0"),
 }  # fmt: skip
 # what no schema says
 MISFITS = {
@@ -511,6 +526,9 @@ MISFITS = {
     "residual": (lambda d, a: d["layers"][1]["layers"][0].update(kernel=encode(np.ones((6, 2)))), "must give 6 features, as they take; got 2"),
     "states": (lambda d, a: d.update(state=[]), "`state` must be a list, one entry for each of 1 layers"),
     "parts": (lambda d, a: d.update(state=[{"m": encode(np.zeros(2), "float64")}]), "must have the parts s, v, g"),
+    "window-sizes": (lambda d, a: d.update(state=[window_state(2, 3)]), "must have as many streams and tokens in all its parts"),
+    "memory": (lambda d, a: d.update(layers=[{"kind": "delay", "taps": 10**15, "dilation": 1, "features": F}]), "model.json does not hold"),
+    "checksum": (lambda d, a: d.update(checksum=7), "it.checksum must be "),
 }  # fmt: skip
 
 
@@ -531,6 +549,23 @@ def test_a_damaged_file_is_refused(name, tmp_path):
 def test_the_file_before_the_damage_is_fine():
     jsonschema.validate(broken(lambda d, a: None), aaren.stream.schema())
     aaren.stream.Stream(broken(lambda d, a: None))
+
+
+def test_a_changed_weight_is_noticed(made, tmp_path):
+    """Every character of the file counts, those of the arrays too; a file without a checksum is taken as it is."""
+    text, path = made("gate-window")[1].read_text(), tmp_path / "model.json"
+    for name in ("scores", "values", "forget", "window"):
+        at = next(i for i in range(text.index(f'"{name}": '), len(text)) if text[i] in "ABCD7")
+        path.write_text(text[:at] + ("E" if text[at] != "7" else "8") + text[at + 1 :])
+        with pytest.raises(ValueError, match="model.json does not hold a stream that can be"):
+            aaren.stream.load(path)
+    document = json.loads(text)
+    path.write_text(json.dumps(document, indent=2, sort_keys=True))  # written anew, nothing changed
+    aaren.stream.load(path)
+    del document["checksum"]
+    document["layers"][0]["window"] = 3
+    path.write_text(json.dumps(document))
+    aaren.stream.load(path)
 
 
 @pytest.mark.parametrize(
@@ -592,6 +627,14 @@ def rms():
     return layer
 
 
+def quantized():
+    """Its kernel is whole numbers, whose scales lie elsewhere."""
+    layer = layers.Dense(2)
+    layer.build((None, F))
+    layer.quantize("int8")
+    return layer
+
+
 class Dense(layers.Dense):
     """An heir of that name."""
 
@@ -623,6 +666,9 @@ class Dense(layers.Dense):
         (rms, "it must have rms_scaling=False; got True"),
         (lambda: layers.TimeDistributed(Aaren(2, 3)), "TimeDistributed around it makes a sequence of every token"),
         (lambda: Dense(2), "(Dense) cannot be part of a stream"),
+        (lambda: layers.Dense(2, layers.ReLU()), "its activation ReLU is not in the format"),
+        (lambda: layers.Dense(2, functools.partial(keras.activations.gelu, approximate=True)), "its activation partial is not"),
+        (quantized, "(Dense) cannot be part of a stream: it must have quantization_mode=None; got 'int8'"),
     ],
 )  # fmt: skip
 def test_what_cannot_stream_is_named(part, message, tmp_path):
@@ -638,6 +684,9 @@ def test_other_models_are_refused(tmp_path):
     branches = keras.Model(x, layers.Add()([x, layers.Dense(F)(x)]))
     sliced = keras.Model(x, layers.Dense(2)(x)[:, -1])
     two = keras.Model(x, [layers.Dense(2)(x), layers.Dense(3)(x)])
+    began = keras.Model(
+        x, Aaren(2, 3)(x, initial_state=[np.ones(s) for s in ((1, 2), (1, 2), (1, 2, 3))])
+    )
     states = keras.Model(x, Aaren(2, 3, return_state=True)(x)[1])
     unbuilt = keras.Sequential([layers.Dense(2)])
     after = keras.Sequential(
@@ -659,6 +708,9 @@ def test_other_models_are_refused(tmp_path):
         (branches, "branches that join cannot be told from a chain"),
         (sliced, "a stream runs Aaren"),
         (two, "it must have one input and one output; got 1 and 2"),
+        (began, "(Aaren) cannot be part of a stream: it must be called on its input alone"),
+        (keras.Sequential([layers.Identity()]), "no layer says how large a token is"),
+        ("model.keras", "model.keras (str) cannot be part of a stream"),
         (states, "it is no link of a chain"),
         (unbuilt, "it is not built: call the model on data once"),
         (after, "Reshape"),
@@ -689,6 +741,8 @@ def test_steps_and_states_are_checked():
         stream.state = {}
     with pytest.raises(ValueError, match="must have the parts m, u, w; got {'m'"):
         stream.state = [{"m": 0}]
+    with pytest.raises(ValueError, match=r"of made must be a batch of one; got \[\(3, 2\), "):
+        stream.state = [tuple(np.ones((3, *part.shape)) for part in stream.state[0].values())]
     for wrong in ((np.zeros((1, 2)),) * 2, (np.zeros((1, 2)),) * 4):
         with pytest.raises(ValueError, match="must have the parts m, u, w; got "):
             stream.state = [wrong]
@@ -699,6 +753,62 @@ def test_steps_and_states_are_checked():
         ValueError, match=r"the part w of made's state must have shape \(2, 3\); got \(3, 2\)"
     ):
         stream.state = [{"m": np.zeros(2), "u": np.zeros(2), "w": np.zeros((3, 2))}]
+
+
+def test_a_batch_stays_as_large_as_it_began(made):
+    stream = aaren.stream.load(made("convolution")[1])
+    one, three = tokens(1)[0], tokens(3)
+    expected = stream.run([one, one])[1]
+    stream.reset()
+    stream.step(one)  # one stream may become several
+    np.testing.assert_allclose(stream.step(np.stack([one] * 3)), [expected] * 3, rtol=1e-12)
+    for wrong in (one, three[:2]):
+        with pytest.raises(
+            ValueError, match=r"must have shape \(3, 5\) as before, until `reset\(\)`; got"
+        ):
+            stream.step(wrong)
+    state = stream.state
+    stream.reset()
+    stream.step(three[:2])
+    stream.state = state
+    with pytest.raises(ValueError, match=r"must have shape \(3, 5\)"):
+        stream.step(one)
+    stateless = aaren.stream.load(made("dense")[1])
+    assert [len(stateless.step(three[:n])) for n in (3, 1, 2)] == [3, 1, 2]
+
+
+def test_one_stream_with_a_window_may_become_several(made):
+    stream = aaren.stream.load(made("gate-window")[1])
+    stream.step(tokens(1)[0])
+    stream.step(tokens(3))
+    state = stream.state
+    following = stream.step(tokens(3))
+    stream.state = state
+    np.testing.assert_allclose(stream.step(tokens(3)), following, rtol=1e-12)
+
+
+def test_no_tokens_have_no_answers(made):
+    stream = aaren.stream.load(made("aaren")[1])
+    assert stream.run([]).shape == stream.run(np.zeros((0, F))).shape == (0, stream.size)
+
+
+def test_a_model_of_half_precision_streams_in_full():
+    """Its weights are float32; what half precision rounds away in Keras, the stream keeps."""
+    half = keras.Sequential(
+        [keras.Input((None, F)), *[make(dtype="mixed_bfloat16") for make in HALVES]]
+    )
+    full = keras.Sequential([keras.Input((None, F)), *[make(dtype="float32") for make in HALVES]])
+    full.set_weights(half.get_weights())
+    x = tokens(30)
+    got = aaren.stream.Stream(fold(half)).run(x)
+    assert_same(got, keras_answers(full, x), 1e-5)
+
+
+HALVES = [
+    lambda **policy: layers.Dense(6, "gelu", **policy),
+    lambda **policy: AarenBlock(2, forget="gate", **policy),
+    lambda **policy: Aaren(2, 3, window=5, **policy),
+]
 
 
 @pytest.mark.parametrize("name", ["aaren", "linear", "gate", "window", "gate-window", "block-gate"])

@@ -618,7 +618,7 @@ def _document(model: Any) -> dict[str, Any]:
         raise ValueError(
             f"model must be a file of aaren.stream.save, a Stream or a Keras model; got {model!r:.80}."
         )
-    return {name: part for name, part in stream.document.items() if name != "state"}
+    return stream.document
 
 
 # -- a wave and a trained network -----------------------------------------------------------------------------

@@ -21,10 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from aaren.stream.file import FORMAT, VERSION, check_document, decode, encode, require, schema
+from aaren.stream.file import check_document, decode, encode, require, schema, write
 from aaren.stream.layers import build, with_memory
 
-__all__ = ["FORMAT", "VERSION", "Stream", "decode", "encode", "load", "save", "schema"]
+__all__ = ["Stream", "decode", "encode", "load", "save", "schema"]
 
 
 def save(model: Any, path: str | PathLike[str], state: list[Any] | None = None) -> None:
@@ -76,7 +76,7 @@ def load(path: str | PathLike[str]) -> "Stream":
     """
     try:
         return Stream(json.loads(Path(path).read_text(encoding="utf-8")))
-    except (ValueError, RecursionError) as error:  # those of JSON, base64, Unicode are ValueErrors
+    except (ValueError, RecursionError, MemoryError) as error:  # JSON, base64: ValueErrors
         raise ValueError(f"{path} does not hold a stream that can be loaded: {error}") from error
 
 
@@ -87,6 +87,7 @@ class Stream:
         document: what a file holds.
 
     Attributes:
+        document: the same, without a state.
         features: F, the size of a token.
         size: of an answer.
         state: what each layer with a memory remembers, in order: a list of dicts of arrays, which may be kept,
@@ -110,19 +111,18 @@ class Stream:
 
     def __init__(self, document: dict[str, Any]) -> None:
         check_document(document)
-        self.document = document
+        self.document = {n: p for n, p in document.items() if n not in ("state", "checksum")}
         self.features: int = document["features"]
         self.layers, self.size = build(document["layers"], self.features)
+        self._shape = (self.features,)  # of the last token
         if "state" in document:
             self.state = [{n: decode(a) for n, a in part.items()} for part in document["state"]]
 
     def step(self, x_t: Any) -> np.ndarray:
         """Take one token (F,), or a number where F is 1; give the answer to the tokens so far."""
         x = np.asarray(x_t, "float64")
-        if x.ndim == 0 and self.features == 1:
-            x = x[None]
-        if x.shape[-1:] != (self.features,):
-            raise ValueError(f"`x_t` must have {self.features} features; got shape {x.shape}.")
+        if x.shape != self._shape:
+            x = self._other(x)
         with np.errstate(invalid="ignore"):  # a token that is NaN or infinite is answered by NaN
             for layer in self.layers:
                 x = layer.step(x)
@@ -130,10 +130,23 @@ class Stream:
 
     def run(self, x: Any) -> np.ndarray:
         """Take tokens (T, F), or T numbers where F is 1, one by one; give all answers."""
-        return np.array([self.step(x_t) for x_t in x])
+        answers = [self.step(x_t) for x_t in x]
+        return np.array(answers) if answers else np.zeros((0, self.size))
+
+    def _other(self, x):
+        """A token of another shape than the last: a number, the first of a batch, or one that does not fit."""
+        if x.ndim == 0 and self.features == 1:
+            return x[None]
+        if x.shape[-1:] != (self.features,):
+            raise ValueError(f"`x_t` must have {self.features} features; got shape {x.shape}.")
+        what = f"have shape {self._shape} as before, until `reset()`"
+        require(len(self._shape) == 1 or not self.state, "`x_t`", what, x.shape)
+        self._shape = x.shape
+        return x
 
     def reset(self) -> None:
         """Forget all tokens."""
+        self._shape = (self.features,)
         for layer in with_memory(self.layers):
             layer.reset()
 
@@ -148,13 +161,13 @@ class Stream:
         what = f"be a list, one entry for each of {len(layers)} layers with a memory"
         require(fits, "`state`", what, state)
         checked = [layer.checked(part) for layer, part in zip(layers, state)]
-        for layer, memory in zip(layers, checked):
+        batches = {batch for _, batch in checked}
+        require(len(batches) < 2, "`state`", "be of one batch", batches)
+        for layer, (memory, _) in zip(layers, checked):
             layer.memory = memory
+        self._shape = (*next(iter(batches), ()), self.features)
 
     def save(self, path: str | PathLike[str], with_state: bool = True) -> None:
         """Write the file again, with the state as it is now."""
-        document = {name: part for name, part in self.document.items() if name != "state"}
-        if with_state:
-            kept = [{n: encode(a, "float64") for n, a in part.items()} for part in self.state]
-            document["state"] = kept
-        Path(path).write_text(json.dumps(document), encoding="utf-8")
+        state = [{n: encode(a, "float64") for n, a in part.items()} for part in self.state]
+        write(self.document | ({"state": state} if with_state else {}), path)

@@ -3,7 +3,9 @@
 import base64
 import functools
 import json
+import zlib
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -50,6 +52,16 @@ def require(fits, where, what, value):
         raise ValueError(f"{where} must {what}; got {value!r:.80}.")
 
 
+def write(document, path):
+    """Write a document, with a checksum that tells whether it changes on the way."""
+    text = json.dumps(document | {"checksum": _checksum(document)})
+    Path(path).write_text(text, encoding="utf-8")
+
+
+def _checksum(document):
+    return zlib.crc32(json.dumps(document, sort_keys=True).encode())
+
+
 # -- is a document what the schema says? ---------------------------------------------------------------------------
 
 
@@ -61,7 +73,7 @@ def schema() -> dict[str, Any]:
 
 
 def check_document(document):
-    """Raise where a document is none of ours, of a later version, or not as the schema says."""
+    """Raise where a document is none of ours, of a later version, not as the schema says, or changed on the way."""
     ours = isinstance(document, dict) and document.get("format") == FORMAT
     what = f'be an object with "format": "{FORMAT}", as aaren.stream.save writes it'
     require(ours, "it", what, document)
@@ -70,6 +82,9 @@ def check_document(document):
         advice = f"this aaren reads up to {VERSION}. Install a later aaren."
         raise ValueError(f"it has version {version} of the format, and {advice}")
     _check(document, schema(), "it")
+    right = _checksum({name: part for name, part in document.items() if name != "checksum"})
+    what = f"be {right}: the file has changed. (One that you changed yourself goes without)"
+    require(document.get("checksum", right) == right, "it.checksum", what, document.get("checksum"))
 
 
 def _check(value, rule, where):

@@ -1,46 +1,22 @@
-"""From a trained Keras model to what its file holds.
+"""From a trained Keras model, a chain of layers, to what its file holds."""
 
-What a token passes unchanged is folded away: keys and query into one score kernel, dropout into nothing, a
-normalisation with known statistics into a scale and an offset.
-"""
-
-import math
 from typing import Any
 
 import keras
-import numpy as np
 
-from aaren.stream.activations import ACTIVATIONS
-from aaren.stream.file import FORMAT, VERSION, encode
-
-ADVICE = {
-    "Bidirectional": "it reads from the end of a sequence, and a stream has none: use the layer that it wraps",
-    "MultiHeadAttention": "its state grows with the stream: use AarenBlock, or Aaren with forget or a window",
-    "Flatten": "it joins all tokens: use return_sequences=False or GlobalAveragePooling1D before the answer",
-    "Lambda": "its function cannot be written to a file: use layers for it",
-    "Masking": "leave masked tokens out instead: do not call `step` for them",
-    "Embedding": "give `step` the vectors: save the rest of the model, and look them up before it",
-    "Add": "branches that join cannot be told from a chain: use AarenBlock for a residual",
-}
-for _kind in ("GRU", "LSTM", "SimpleRNN"):
-    ADVICE[_kind] = "no such layer is in the format: use Aaren, or Keras's own step"
-for _kind in ("MaxPooling1D", "AveragePooling1D", "Conv1DTranspose", "UpSampling1D"):
-    ADVICE[_kind] = "it gives another number of tokens than it takes: a stream answers each token"
-# What the arguments of these names must be for a layer to stream, whichever layer has them
-NEEDED: dict[str, Any] = {"causal": True, "go_backwards": False, "invert": False, "keepdims": False}
-NEEDED |= {"data_format": "channels_last", "groups": 1, "strides": (1,), "rms_scaling": False}
-NEEDED |= {"max_value": None, "negative_slope": 0, "threshold": 0}
+from aaren.stream.convert import ADVICE, demand, describe, is_kind, remember
+from aaren.stream.file import FORMAT, VERSION
 
 
 def fold(model: Any) -> dict[str, Any]:
     """What the file of a model holds; its stream begins anew."""
     docs, once = [], None  # `once`: the layer that gives one answer for the whole sequence
     for layer in _chain(model):
-        new = _describe(layer)
+        new = describe(layer)
         if once:
             why = "before it gives one answer a sequence: use return_sequences=True there"
-            _require(not _remember(new), layer, f"{once.name} {why}")
-        if _is(layer, "GlobalAveragePooling1D") or not getattr(layer, "return_sequences", True):
+            demand(not remember(new), layer, f"{once.name} {why}")
+        if is_kind(layer, "GlobalAveragePooling1D") or not getattr(layer, "return_sequences", True):
             once = layer
         docs += new
     features = _features(docs, model)
@@ -49,10 +25,10 @@ def fold(model: Any) -> dict[str, Any]:
 
 def _chain(model):
     """The layers that a token passes, in order."""
-    if _is(model, "ScanRNNAttentionModel", "AttentionRNN"):
+    if is_kind(model, "ScanRNNAttentionModel", "AttentionRNN"):
         yield from model.parts
-    elif _is(model, "Sequential", "Functional"):
-        for layer in model.layers if _is(model, "Sequential") else _links(model):
+    elif is_kind(model, "Sequential", "Functional"):
+        for layer in model.layers if is_kind(model, "Sequential") else _links(model):
             yield from _chain(layer)
     else:
         yield model
@@ -61,7 +37,7 @@ def _chain(model):
 def _links(model):
     """The layers of a functional model, found from its output back to its input."""
     counts = f"{len(model.inputs)} and {len(model.outputs)}"
-    _require(counts == "1 and 1", model, f"it must have one input and one output; got {counts}")
+    demand(counts == "1 and 1", model, f"it must have one input and one output; got {counts}")
     links, tensor = [], model.outputs[0]
     while True:
         layer, node_index, tensor_index = tensor._keras_history
@@ -70,26 +46,13 @@ def _links(model):
             return links[::-1]
         link = len(node.input_tensors) == 1 and tensor_index == 0
         why = "it is no link of a chain: a stream has no branches"
-        _require(link, layer, ADVICE.get(type(layer).__name__, why))
+        demand(link, layer, ADVICE.get(type(layer).__name__, why))
+        named = {name: part for name, part in node.arguments.kwargs.items() if name != "training"}
+        given = [part for part in (*node.arguments.args, *named.values()) if part is not None]
+        why = f"it must be called on its input alone; got {len(given)} arguments"
+        demand(len(given) == 1 or not isinstance(layer, keras.Layer), layer, why)
         links.append(layer)
         tensor = node.input_tensors[0]
-
-
-def _is(layer, *names):
-    """Whether a layer is one of Keras or this package: an heir or a namesake may compute something else."""
-    home = type(layer).__module__.partition(".")[0]
-    return home in ("keras", "aaren") and type(layer).__name__ in names
-
-
-def _require(fits, layer, why):
-    if not fits:
-        kind = type(layer).__name__
-        raise ValueError(f"{layer.name} ({kind}) cannot be part of a stream: {why}.")
-
-
-def _remember(docs):
-    kinds = "aaren", "linear_attention", "delay"
-    return any(doc["kind"] in kinds or _remember(doc.get("layers", ())) for doc in docs)
 
 
 def _features(docs, model):
@@ -102,149 +65,6 @@ def _features(docs, model):
         for part in doc.values():
             if isinstance(part, dict):  # a kernel or a scale is the first array
                 return part["shape"][0]
-    return (*model.input_shape, 1)[2]  # (batch, time) has one feature
-
-
-# -- one layer -----------------------------------------------------------------------------------------------------
-
-
-def _describe(layer):
-    """The layers of the file that do what one Keras layer does."""
-    kind = type(layer).__name__
-    known = f"a stream runs {', '.join(sorted(LAYERS))}; use those, or Keras's own `step`"
-    _require(kind in LAYERS and _is(layer, kind), layer, ADVICE.get(kind, known))
-    _require(getattr(layer, "built", True), layer, "it is not built: call the model on data once")
-    for name, value in NEEDED.items():
-        got = getattr(layer, name, value)
-        _require(got == value, layer, f"it must have {name}={value!r}; got {got!r}")
-    axis = np.ravel(getattr(layer, "axis", -1)).tolist()
-    why = f"it must work on the last axis, the features; got axis={axis}"
-    _require(axis in ([-1], [2]), layer, why)
-    docs = LAYERS[kind](layer)
-    return docs if isinstance(docs, list) else [docs]
-
-
-def _doc(layer, kind, **parts):
-    """A layer of the file, its arrays encoded, without the parts that are None."""
-    doc = {"kind": kind, "name": layer.name}
-    for name, part in parts.items():
-        if part is not None:
-            doc[name] = encode(_array(part)) if hasattr(part, "shape") else part
-    return doc
-
-
-def _array(variable, *shape):
-    """A weight as an array."""
-    array = keras.ops.convert_to_numpy(variable).astype("float64")
-    return array.reshape(shape or array.shape)
-
-
-def _activation(layer):
-    name = layer.activation.__name__
-    known = name in ACTIVATIONS and layer.activation is keras.activations.get(name)
-    why = f"its activation {name} is not in the format: use one of {', '.join(ACTIVATIONS)}"
-    _require(known, layer, why)
-    return name
-
-
-def _attention(layer):
-    """Aaren or linear attention: a layer that has a cell, or a cell by itself."""
-    cell = getattr(layer, "cell", layer)
-    known = _is(cell, "AarenCell", "LinearSelfAttentionCell")
-    _require(known, layer, "its cell is none of this package: use Keras's own step")
-
-    def kernel(name):
-        return _array(getattr(cell, f"{name}_kernel"), -1, cell.heads, cell.dim)
-
-    heads = {
-        "bias": None if cell.bias is None else _array(cell.bias, cell.heads, cell.dim),
-        "concat_heads": cell.concat_heads,
-        "dropout": cell.dropout or None,
-        "recurrent_dropout": cell.recurrent_dropout or None,
-    }
-    if _is(cell, "LinearSelfAttentionCell"):
-        heads = {name: kernel(name) for name in ("query", "key", "value")} | heads
-        return _doc(layer, "linear_attention", **heads, activation=_activation(cell))
-    if cell.forget is not None:
-        heads["forget"] = {"bias": encode(_array(cell.forget_bias))}
-    if cell.forget == "gate":
-        heads["forget"]["kernel"] = encode(_array(cell.forget_kernel))
-    heads |= {"window": cell.window, "activation": _activation(cell)}
-    scores = (kernel("key") * _array(cell.query)).sum(-1) / math.sqrt(cell.dim)
-    return _doc(layer, "aaren", scores=scores, values=kernel("value"), **heads)
-
-
-def _block(layer):
-    """x + projection(attention(norm(x))), then x + contract(expand(norm(x)))."""
-    first = [layer.attention_norm, layer.attention, layer.projection]
-    second = [layer.norm, layer.expand, layer.contract]
-    return [
-        _doc(layer, "residual", layers=[doc for part in half for doc in _describe(part)])
-        for half in (first, second)
-    ]
-
-
-def _in_time(layer):
-    docs = _describe(layer.layer)
-    why = "TimeDistributed around it makes a sequence of every token: use it without"
-    _require(not _remember(docs), layer.layer, why)
-    return docs
-
-
-def _dense(layer):
-    kernel = _array(layer.kernel, -1, layer.kernel.shape[-1])  # a convolution's taps side by side
-    return _doc(layer, "dense", kernel=kernel, bias=layer.bias, activation=_activation(layer))
-
-
-def _conv(layer):
-    taps, features, _ = layer.kernel.shape
-    if taps == 1:
-        return _dense(layer)
-    causal = layer.padding == "causal"
-    _require(causal, layer, f"it must have padding='causal'; got {layer.padding!r}")
-    delay = _doc(layer, "delay", taps=taps, dilation=layer.dilation_rate[0], features=features)
-    return [delay, _dense(layer)]
-
-
-def _layer_normalization(layer):
-    parts = {"scale": layer.gamma, "offset": layer.beta, "epsilon": layer.epsilon}
-    return _doc(layer, "layer_normalization", **parts)
-
-
-def _batch_normalization(layer):
-    scale = 1 / np.sqrt(_array(layer.moving_variance) + layer.epsilon)
-    scale = scale if layer.gamma is None else scale * _array(layer.gamma)
-    offset = -_array(layer.moving_mean) * scale
-    offset = offset if layer.beta is None else offset + _array(layer.beta)
-    return _doc(layer, "affine", scale=scale, offset=offset)
-
-
-def _normalization(layer):
-    scale = 1 / np.maximum(np.sqrt(_array(layer.variance, -1)), keras.config.epsilon())
-    return _doc(layer, "affine", scale=scale, offset=-_array(layer.mean, -1) * scale)
-
-
-def _average(layer):
-    """The mean of all tokens is softmax attention with equal scores."""
-    size = layer.input.shape[-1]
-    parts = {"scores": np.zeros((size, 1)), "values": np.eye(size)[:, None]}
-    return _doc(layer, "aaren", **parts, concat_heads=False, activation="linear")
-
-
-ATTENTION = ["Aaren", "AarenCell", "LinearSelfAttention", "LinearSelfAttentionCell", "RNN"]
-NOTHING = ["ActivityRegularization", "AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise"]
-NOTHING += ["Identity", "InputLayer", "SpatialDropout1D"]
-LAYERS = dict.fromkeys(ATTENTION, _attention) | dict.fromkeys(NOTHING, lambda layer: [])
-LAYERS |= {
-    "AarenBlock": _block,
-    "Activation": lambda layer: _doc(layer, "activation", activation=_activation(layer)),
-    "BatchNormalization": _batch_normalization,
-    "Conv1D": _conv,
-    "Dense": _dense,
-    "GlobalAveragePooling1D": _average,
-    "LayerNormalization": _layer_normalization,
-    "Normalization": _normalization,
-    "ReLU": lambda layer: _doc(layer, "activation", activation="relu"),
-    "Softmax": lambda layer: _doc(layer, "activation", activation="softmax"),
-    "TimeDistributed": _in_time,
-}
+    shape = getattr(model, "input_shape", None)
+    demand(shape, model, "no layer says how large a token is: call the model on data once")
+    return (*shape, 1)[2]  # (batch, time) has one feature

@@ -26,18 +26,23 @@ class Memory:
         self.parts = tuple(memory.values())
 
     def checked(self, memory):
-        """A state that was given, as float64 arrays that fit."""
-        names = list(self.nothing)
-        if isinstance(memory, tuple):  # as Keras has it, for a batch of one
+        """A state that was given, as float64 arrays that fit, and the sizes of its batch."""
+        names, of = list(self.nothing), f"the state of {self.name}"
+        if isinstance(memory, tuple):  # as Keras has it
+            shapes = [np.shape(part) for part in memory]
+            require(all(shape[:1] == (1,) for shape in shapes), of, "be a batch of one", shapes)
             memory = self.from_keras(*(np.asarray(part, "float64")[0] for part in memory))
         fits = isinstance(memory, dict) and set(memory) == set(names)
-        require(fits, f"the state of {self.name}", f"have the parts {', '.join(names)}", memory)
+        require(fits, of, f"have the parts {', '.join(names)}", memory)
         memory = {name: np.array(memory[name], "float64") for name in names}
+        free = set()  # the sizes of the batch, and of a window: the number of its tokens
         for name, part in self.nothing.items():
-            what = f"the part {name} of {self.name}'s state"
-            shape = [size or None for size in part.shape]  # 0 of a window's tokens: any number
-            check_shape(what, memory[name].shape, shape, batch=True)
-        return memory
+            got, shape = memory[name].shape, [size or None for size in part.shape]
+            check_shape(f"the part {name} of {self.name}'s state", got, shape, batch=True)
+            batch = got[: len(got) - len(shape)]
+            free.add((batch, *(g for g, e in zip(got[len(batch) :], shape) if e is None)))
+        require(len(free) == 1, of, "have as many streams and tokens in all its parts", free)
+        return memory, batch
 
     def from_keras(self, *parts):
         """The memory for what `step` of the Keras layer gives."""
@@ -188,8 +193,10 @@ class WindowedAaren(Aaren):
     def memory(self):
         if not self.tokens:
             return self.nothing
-        s, v, g = zip(*((s, v, np.broadcast_to(g, s.shape)) for s, v, g in self.tokens))
-        return {"s": np.stack(s, -1), "v": np.stack(v, -2), "g": np.stack(g, -1)}
+        # those before the first of a batch have none
+        s, v, g = (np.broadcast_arrays(*parts) for parts in zip(*self.tokens))
+        s, v = np.stack(s, -1), np.stack(v, -2)
+        return {"s": s, "v": v, "g": np.broadcast_to(np.stack(g, -1), s.shape)}
 
     @memory.setter
     def memory(self, memory):
