@@ -1220,6 +1220,8 @@ def test_a_beat_among_others_is_one_stream_unless_it_begins_anew(visit):
         np.testing.assert_allclose(
             weights, looks(HEART["model"], tokens, since), rtol=1e-9, atol=1e-15
         )
+        told = "The clock, which ended at 1 in training, has run to 4."
+        assert (told in page.locator(".aaren-words").inner_text()) == (not fresh)
         button.click()
     assert button.get_attribute("aria-pressed") == "false"
 
@@ -1342,6 +1344,7 @@ def test_the_picture_of_the_heartbeat_tells_what_the_page_tells(visit):
     html = live.page("heartbeat", HEART)
     _, p, _, spoken = heart(visit(html))
     assert f"is {p[-1]:.2g}; the rule at 0.75 speaks after sample {spoken}:" in html
+    assert f" Its label is {HEART['labels'][0]}." in html
 
 
 # -- in other front ends ------------------------------------------------------------------------------------

@@ -810,6 +810,8 @@ def _heartbeat_picture(options: Mapping[str, Any]) -> tuple[str, str]:
         f"A heartbeat of {len(beat)} samples, read by a trained model. After the last sample the probability of "
         f"{options['classes'][1]} is {p[-1]:.2g}; {rule}."
     )
+    if options["labels"]:
+        alt += f" Its label is {options['classes'][options['labels'][options['beat']]]}."
     return _svg(700, 244, *shapes), alt
 
 

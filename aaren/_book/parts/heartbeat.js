@@ -92,7 +92,7 @@ start("heartbeat", (stage, options) => {
     });
     names.replaceChildren(
       ...[0, 0.5, 1].map((v) => make("text", { x: 0, y: yProb(v) + 4 }, show(v))), line({ x1: left, x2: width - 12, y1: yProb(0), y2: yProb(0) }), line({ x1: left, x2: width - 12, y1: yProb(1), y2: yProb(1) }),
-      make("text", { x: left, y: yProb(1) - 6 }, `Probability of ${classes[1]}; dashed: where the rule speaks`), make("text", { x: left, y: floor(-1) - 4 }, `Where each head looks, after sample ${(k + 1) * patch}:`),
+      make("text", { x: left, y: yProb(1) - 6 }, `Probability of ${classes[1]}; dashed: the rule`), make("text", { x: left, y: floor(-1) - 4 }, `Where each head looks, after sample ${(k + 1) * patch}:`),
       ...looks.flatMap((_, h) => [make("text", { x: 0, y: floor(h) - 4 }, H > 9 ? h + 1 : `h ${h + 1}`), line({ x1: left, x2: width - 12, y1: floor(h), y2: floor(h) })]),
       ...[0, n - 1].map((t) => make("text", { x: t ? width - 12 : left, y: height - 4, "text-anchor": t ? "end" : "start" }, t ? n : "sample 1")));
     const when = spoken();
@@ -114,6 +114,7 @@ start("heartbeat", (stage, options) => {
     const where = count > 1 && when >= 0 ? ` (beat ${Math.floor(when / each) + 1} of ${count}; yours is ${place})` : "";
     say(`After sample ${(k + 1) * patch} of ${n} the probability of ${classes[1]} is ${chance(p[k])}. `
       + (when < 0 ? `Nowhere does it reach ${show(100 * threshold)} % for either answer: the rule never speaks. ` : `The rule speaks after sample ${(when + 1) * patch}${where}: ${classes[side(p[when])]}. `)
+      + (clock && !fresh && k + 1 > each ? `The clock, which ended at 1 in training, has run to ${show((k + 1) / each, 3)}. ` : "")
       + (labels.length ? `The label of your beat is ${classes[labels[chosen]]}. ` : "")
       + `The sharpest, head ${h + 1}, has ${Math.round(100 * sharp[h])} % of its weight on ${patch > 1 ? `samples ${peak * patch + 1} to ${(peak + 1) * patch}` : `sample ${peak + 1}`}.`);
   };
