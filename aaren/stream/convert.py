@@ -61,6 +61,7 @@ def demand(fits, layer, why):
 
 
 def remember(docs):
+    """Whether one of these layers of the file has a memory."""
     kinds = "aaren", "linear_attention", "delay"
     return any(doc["kind"] in kinds or remember(doc.get("layers", ())) for doc in docs)
 
