@@ -267,28 +267,6 @@ def test_in_a_terminal_it_prints_a_line(capsys):
     assert capsys.readouterr().out == "live('cell', scores=[0.3333, -inf], values=[1, 2])\n"
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_the_book_complains_of_a_missing_picture(name, caplog, monkeypatch):
-    import logging
-    from types import SimpleNamespace
-
-    from book.extension import check_pictures
-
-    # a build in the same process has kept Sphinx's records to itself, and made them errors
-    monkeypatch.setattr(logging.getLogger("sphinx"), "propagate", True)
-    monkeypatch.setattr(logging.getLogger("sphinx"), "handlers", [])
-    html = live.page(name, EVERY[name])
-    for body, told in [
-        (html * 2, 0),
-        (html + re.sub(r"<img [^>]*>", "", html), 1),
-        (re.sub(r' alt="[^"]*"', ' alt=""', html), 1),
-        (re.sub(r'src="[^"]*"', 'src=""', html), 1),
-    ]:
-        caplog.clear()
-        check_pictures(SimpleNamespace(), "page", "page.html", {"body": body}, None)
-        assert len(caplog.records) == told
-
-
 def test_nbval_compares_options_and_pictures_and_not_scripts():
     from nbval.plugin import get_sanitize_patterns
 
