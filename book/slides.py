@@ -33,13 +33,7 @@ STYLE = """<style>
 .reveal pre, .reveal .aaren-predict { font-size: 22px !important; }
 .reveal .aaren-predict ol { margin-left: 0; }
 </style>
-
 """
-
-
-def cells_of(chapter, sources=ROOT / "chapters"):
-    (path,) = sources.glob(f"{chapter}-*.ipynb")
-    return nbformat.read(path, as_version=4).cells
 
 
 def printed(cell):
@@ -50,15 +44,16 @@ def printed(cell):
 
 def find(kind, chapter, words):
     """The one cell of a chapter that is meant."""
-    fits = {
-        "figure": lambda cell: (
-            cell.metadata.get("mystnb", {}).get("figure", {}).get("name") == words
-        ),
-        "output": lambda cell: words in printed(cell) and "predict(" not in cell.source,
-        "question": lambda cell: words in printed(cell) and "predict(" in cell.source,
-        "source": lambda cell: words in cell.source,
-    }[kind]
-    found = [cell for cell in cells_of(chapter) if cell.cell_type == "code" and fits(cell)]
+
+    def fits(cell):
+        if kind == "figure":
+            return cell.metadata.get("mystnb", {}).get("figure", {}).get("name") == words
+        if kind == "source":
+            return cell.cell_type == "code" and words in cell.source
+        return words in printed(cell) and ("predict(" in cell.source) == (kind == "question")
+
+    (path,) = (ROOT / "chapters").glob(f"{chapter}-*.ipynb")
+    found = list(filter(fits, nbformat.read(path, as_version=4).cells))
     if len(found) != 1:
         raise ValueError(
             f"{{{{{kind} {chapter} {words}}}}} must mean one cell of the chapter; got {len(found)}."
@@ -92,22 +87,16 @@ def part(kind, source):
 def slides(text):
     """The notebook of a lecture."""
     cells = []
-    for number, slide in enumerate(re.split(r"^---$", text, flags=re.M)):
+    for slide in re.split(r"^---$", text, flags=re.M):
         said, _, note = slide.partition("\nNote:")
-        pieces, last = [], 0
-        for asked in ASKED.finditer(said):
-            pieces += [said[last : asked.start()], shown(*asked.groups())]
-            last = asked.end()
-        pieces = [piece.strip() for piece in [*pieces, said[last:]] if piece.strip()]
-        if number == 0:
-            pieces[0] = STYLE + pieces[0]
-        cells.append(
-            nbformat.v4.new_markdown_cell(
-                pieces[0], metadata={"slideshow": {"slide_type": "slide"}}
-            )
-        )
-        cells += [part("-", piece) for piece in pieces[1:]]
-        cells += [part("notes", note.strip())] * bool(note.strip())
+        first, *rest = ASKED.split(said)
+        cells.append(part("slide", first.strip()))
+        while rest:
+            kind, chapter, words, more, *rest = rest
+            pieces = (shown(kind, chapter, words), more.strip())
+            cells += [part("-", piece) for piece in pieces if piece]
+        if note:
+            cells.append(part("notes", note.strip()))
     return nbformat.v4.new_notebook(cells=cells)
 
 
@@ -118,7 +107,7 @@ def convert(path):
         exporter.reveal_url_prefix, exporter.require_js_url = near, f"{near}/require.js"
     resources = {"metadata": {"name": f"Attention as an RNN: {path.stem}"}}
     page, _ = exporter.from_notebook_node(slides(path.read_text(encoding="utf-8")), resources)
-    return page
+    return page.replace("</head>", f"{STYLE}</head>", 1)
 
 
 if __name__ == "__main__":
