@@ -5,7 +5,8 @@ prints in one piece, however many pieces the kernel sent.
 
 MyST-NB runs one notebook after another. A chapter keeps about one processor busy, so as a Sphinx extension this runs
 the chapters that the cache of executed notebooks does not hold side by side. They lie in that cache as if MyST-NB had
-run them; a chapter that fails is left to MyST-NB, which runs it again and reports the error.
+run them; a chapter that fails is left to MyST-NB, which runs it again and reports the error. jupyter-cache's own
+parallel executor starts a kernel for every processor, and says nothing until the last is done.
 """
 
 import os
@@ -39,8 +40,8 @@ def fill_cache(app):
             cache.match_cache_notebook(notebook)
         except KeyError:
             waiting[path] = notebook
+    timeout = app.config.nb_execution_timeout
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        timeout = app.config.nb_execution_timeout
         running = {pool.submit(run, nb, app.srcdir, timeout): path for path, nb in waiting.items()}
         for future in as_completed(running):
             path, result = running[future], future.result()
