@@ -8,7 +8,7 @@ taught here; it stops the edition, with the place, so that nothing raw goes out.
 * Cells with the tag `page-only` are left out: the puzzles in JavaScript, which are there in Python too.
 * Outputs are kept, so that a chapter can be read before it is run.
 * Colab opens the notebook alone, so a cell before the one that names `../folder/file.json` writes `file.json`.
-* Links go to the published book if its address is known, else to the files of this clone.
+* Links go to the published book if its address is known, else to the book that this clone builds.
 """
 
 import html
@@ -50,15 +50,12 @@ PLAIN = {
 }  # fmt: skip
 
 
-class Untaught(ValueError):
-    """Something in a chapter that has no plain form here yet."""
-
-
 class Book:
     """What all chapters share: their notebooks, the labels with their numbers, the bibliography."""
 
     def __init__(self, address=""):
-        self.address, self.labels = address, {}
+        self.address = address or f"{(ROOT / '_build' / 'html').as_uri()}/"
+        self.labels = {}
         paths = sorted(SOURCES.glob("[0-9]*.ipynb"))
         self.chapters = {path.stem: nbformat.read(path, as_version=4) for path in paths}
         texts = {path.stem: path.read_text("utf-8") for path in SOURCES.glob("*.md")}
@@ -77,12 +74,8 @@ class Book:
         self.parser = create_md_parser(MdParserConfig(enable_extensions=extensions), RendererHTML)
 
     def link(self, text, page, fragment=""):
-        """Markdown for a link to a page of the book, or to the file of this clone that stands for it."""
-        if self.address:
-            return f"[{text}]({self.address}{page}.html{'#' + fragment if fragment else ''})"
-        return (
-            f"[{text}]({f'{page}.ipynb' if page in self.chapters else f'../../chapters/{page}.md'})"
-        )
+        """Markdown for a link to a page of the book."""
+        return f"[{text}]({self.address}{page}.html{'#' + fragment if fragment else ''})"
 
     def references(self, keys):
         """The works as Markdown, in the order of the book's own list."""
@@ -97,10 +90,11 @@ class Chapter:
     """One page, turned into a notebook of the edition."""
 
     def __init__(self, book, page):
-        self.book, self.page, self.cited, self.figures = book, page, [], 0
+        self.book, self.page, self.cited, self.figures = book, page, {}, 0
 
-    def untaught(self, what):
-        return Untaught(f"{self.page}: {what}: write it otherwise, or teach it to book/colab.py")
+    def stop(self, what):
+        """Something has no plain form here yet."""
+        sys.exit(f"{self.page}: {what}: write it otherwise, or teach it to book/colab.py")
 
     def plain(self, text):
         """MyST as Markdown that Colab can show."""
@@ -110,7 +104,7 @@ class Chapter:
                 kind = part.type.removesuffix("_open").removesuffix("_close")
                 attributes = part is not token and {"class", "id"} & set(part.attrs)
                 if kind not in PLAIN or attributes or part.info.startswith("{"):
-                    raise self.untaught(f"{kind} in {part.content or token.content!r:.60}")
+                    self.stop(f"{kind} in {part.content or token.content!r:.60}")
         return text
 
     def replace(self, match):
@@ -128,7 +122,7 @@ class Chapter:
         if match["target"]:
             page = match["target"].removesuffix(".ipynb").removesuffix(".md")
             if page not in self.book.titles:
-                raise self.untaught(f"a link to {match['target']}")
+                self.stop(f"a link to {match['target']}")
             return self.book.link("", page).removeprefix("[")
         return match["kept"]
 
@@ -145,15 +139,15 @@ class Chapter:
         if name == "eq" and number:
             text, target = f"({number})", f"equation-{target}"
         elif name != "ref" or not page or not text:
-            raise self.untaught(f"the role {name} of {content}")
+            self.stop(f"the role {name} of {content}")
         return text if page == self.page else self.book.link(text, page, target)
 
     def citation(self, name, keys):
         links = []
         for key in re.split(r",\s*", keys):
             if key not in self.book.works:
-                raise self.untaught(f"{key}, which is not in references.bib")
-            self.cited += [key] * (key not in self.cited)
+                self.stop(f"{key}, which is not in references.bib")
+            self.cited[key] = True
             entry, field = self.book.works[key], self.book.works[key].fields
             names = [
                 "".join(map(str, person.rich_prelast_names + person.rich_last_names))
@@ -243,9 +237,7 @@ def install(notebook, address):
 def make(output, repository=None, book=""):
     """Write the edition; return its notebooks' paths."""
     if commit() is None:
-        raise SystemExit(
-            "The Colab edition names a commit: make it in a git clone, after the first commit"
-        )
+        sys.exit("The Colab edition names a commit: make it in a git clone, after the first commit")
     shared = Book(book)
     shutil.rmtree(output, ignore_errors=True)
     output.mkdir(parents=True)
@@ -265,8 +257,5 @@ def make(output, repository=None, book=""):
 
 
 if __name__ == "__main__":
-    try:
-        made = make(ROOT / "_build" / "colab", repository_url(), book_url())
-    except Untaught as error:
-        sys.exit(f"The Colab edition could not be made: {error}")
+    made = make(ROOT / "_build" / "colab", repository_url(), book_url())
     print(f"The Colab edition, {len(made)} notebooks: {made[0].parent}")
