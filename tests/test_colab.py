@@ -24,6 +24,7 @@ PAGES = [chapter["file"] for part in TOC["parts"] for chapter in part["chapters"
 CHAPTERS = [page for page in PAGES if (ROOT / "chapters" / f"{page}.ipynb").is_file()]
 REPOSITORY = "https://github.com/Some-One/a-fork"
 BOOK = "https://some-one.github.io/a-fork/"
+SENTENCE = "Each of these sentences holds sixty characters, for a count. "
 # what a reader of plain Markdown must not meet, outside code, and an example of each
 RAW = {
     "directive": (r"^\s*(?:`{3,}|~{3,}|:{3,})\s*\{", "```{note}\nText\n```"),
@@ -253,7 +254,7 @@ def small_book(extension, tmp_path_factory):
     nbformat.write(notebook, source / "one.ipynb")
     (source / "index.md").write_text("# A book\n\nText.\n\n```{toctree}\none\napi\n```\n")
     (source / "api.md").write_text(
-        "# API\n\n```{eval-rst}\n.. py:function:: aaren.merge(left, right)\n```\n"
+        f"# API\n\n{SENTENCE * 9}\n\n```{{eval-rst}}\n.. py:function:: aaren.merge(left, right)\n```\n"
     )
     book = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))["sphinx"]["config"]
     kinds = ("ogp_", "sitemap_", "notfound_", "codeautolink_", "suppress_")
@@ -334,6 +335,8 @@ def test_pages_have_a_card_and_code_leads_to_the_api(small_book):
     book = small_book(f"{REPOSITORY}.git")
     page = book("one.html")
     assert page.find("meta", {"name": "description"})["content"] == "What is it? A test."
+    description = book("api.html").find("meta", property="og:description")["content"]
+    assert description == (SENTENCE * 3).strip()  # whole sentences
     assert page.find("meta", property="og:url")["content"] == f"{BOOK}one.html"
     assert page.find("meta", property="og:image")["content"] == f"{BOOK}_static/card.png"
     names = page.select("a.sphinx-codeautolink-a")
