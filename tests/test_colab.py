@@ -318,8 +318,10 @@ def test_puzzles_can_be_scrolled_to(edition):
                 checked.setdefault(name[1], []).append(chapter)
                 assert not any('live("puzzle"' in cell.source for cell in notebook.cells)
     assert all(len(places) == 1 for places in checked.values())
+    chapters = {name: puzzle.chapter for name, puzzle in PUZZLES.items()}
+    chapters["Block"] = 8  # a Keras layer: chapter 8 has a check of its own
     for name, (chapter,) in checked.items():
-        assert int(chapter[:2]) == PUZZLES[name].chapter
+        assert int(chapter[:2]) == chapters[name]
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -443,7 +443,7 @@ def _state_options(
     n=8,
     H=2,
     seed=7,
-    todo="Be the state: cards pass once, you may keep H numbers, then one key is asked for.",
+    todo="Be the state: cards pass once, you may keep H of them, then one key is asked for.",
 ):
     _one_of("n", n, range(2, 9))
     return {
@@ -456,7 +456,9 @@ def _state_options(
 
 def _state_picture(options: Mapping[str, Any]) -> tuple[str, str]:
     n, H = options["n"], options["H"]
-    shapes = [_text(4, 20, f"Least mean squared error when H of {n} values are kept: 1 − H/{n}")]
+    shapes = [
+        _text(4, 20, f"Least mean squared error when H of {n} values are kept unseen: 1 − H/{n}")
+    ]
     for h in range(n + 1):
         bound, x = 1 - h / n, 60 + 600 / (n + 1) * h
         fill = COLORS["output"] if h == H else COLORS["score"]
@@ -467,7 +469,8 @@ def _state_picture(options: Mapping[str, Any]) -> tuple[str, str]:
         ]
     shapes.append(_text(4, 220, "H"))
     alt = (
-        f"Recall of {n} keys from H numbers kept: the mean squared error is at least 1 − H/{n}. "
+        f"Recall of {n} keys, of which H are kept, chosen without a look at their values: the mean squared error is "
+        f"at least 1 − H/{n}. "
         f"For H = {H} that is {1 - H / n:.3g}; a cache keeps {2 * n} numbers and errs by 0."
     )
     return _svg(700, 232, *shapes), alt
