@@ -89,6 +89,7 @@ EVERY = {
     "wave": {"model": stack(), "runs": 6},
     "cell": {},
     "scan": {},
+    "fade": {},
     "state": {},
     "cost": {},
     "puzzle": {"name": "merge"},
@@ -206,6 +207,8 @@ def test_a_phone_shows_it_all(visit, name):
         (lambda: show("scan", op="-"), r"op must be one of '\+', .*; got '-'"),
         (lambda: show("scan", form="chain"), "form must be one of .*; got 'chain'"),
         (lambda: show("scan", C=1), "C must be one of .*; got 1"),
+        (lambda: show("fade", kept=0.9), "kept must be one of .*; got 0.9"),
+        (lambda: show("fade", length=50, window=51), "window must be one of .*; got 51"),
         (lambda: show("state", H=9), "H must be one of .*; got 9"),
         (lambda: show("state", n=1), "n must be one of .*; got 1"),
         (lambda: show("puzzle"), "must be those of the component .*got .*'name'"),
@@ -834,6 +837,51 @@ def test_the_bound_holds_for_a_rule_that_does_not_look_and_not_for_one_that_does
     assert np.mean(rules["largest"]) < 0.8 * (1 - H / 8)
     page.get_by_role("slider", name="numbers you may keep").press("ArrowRight")
     assert scores_shown(page)[:2] == [None, 1 - (H + 1) / 8]
+
+
+# -- forgetting ---------------------------------------------------------------------------------------------
+
+
+def faded(T, jump, kept, fresh, window, read):
+    """What is left of each token after `read`, and all outputs, token by token."""
+    votes, outputs, left = [], [], None
+    for k in range(1, T + 1):
+        votes = [0 if k == fresh else vote * kept / 100 for vote in votes] + [1]
+        seen = votes if not window else [0] * (k - window) + votes[-window:]
+        outputs.append(sum(seen[jump - 1 :]) / sum(seen))
+        left = seen if k == read else left
+    return left, outputs
+
+
+def test_forgetting_is_that_of_a_loop_over_tokens(visit):
+    page = visit(live.page("fade", {"length": 30, "jump": 21}))
+    choices = {"kept": 100, "fresh": 0, "window": 0, "read": 30}
+    names = dict(zip(choices, ("kept at each token", "begins anew", "window", "tokens read")))
+    for change in (
+        {},
+        {"kept": 70},
+        {"kept": 90},
+        {"read": 24},
+        {"fresh": 23},
+        {"window": 5},
+        {"kept": 100},
+    ):
+        choices |= change
+        for name, to in change.items():
+            page.get_by_label(names[name]).fill(str(to))
+        left, outputs = faded(30, 21, **choices)
+        bars, signal, shown = values(page, "path[data-values]")
+        np.testing.assert_allclose(bars, left, atol=1e-12)
+        np.testing.assert_array_equal(signal, [0] * 20 + [1] * 10)
+        np.testing.assert_allclose(shown, outputs, atol=1e-12)
+        ones = next((k - 20 for k, o in enumerate(outputs, 1) if o >= 0.9), None)
+        words = page.locator(".aaren-words").inner_text()
+        assert (f"to 0.9 after {ones} one" if ones else "After 10 ones the output has not") in words
+        told = re.search(
+            r"After token .* output is [^.]*[.]\d*",
+            live.page("fade", {"length": 30, "jump": 21, **choices}),
+        )
+        assert re.search(r"there are (.*) votes", told[0])[1] in words
 
 
 # -- what it costs ------------------------------------------------------------------------------------------

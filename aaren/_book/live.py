@@ -60,6 +60,9 @@ def live(component: str, /, **options: Any) -> None:
               shown) or "mean" (not associative); `form`: "sequential",
               "hillis", "blelloch", "blocks" (of `C`) or "tree" (the total only); `forms`: those to choose from;
               `direction`: "forward" or "backward"; `todo`.
+            * "fade": ways of forgetting. Of `length` tokens with equal scores those from `jump` on have the value 1, the
+              others 0; `kept`: percent of the past, 50 to 100; `fresh`: the token that begins anew; `window`: in tokens
+              (0: none, for both); `read`: tokens read at first; `todo`.
             * "state": a game. `n` keys pass, `H` numbers may be kept, one is asked for; `seed`; `todo`.
             * "cost": bytes kept and work of Aaren, linear attention and a cache. `layers`, `heads`, `dim`, `length`
               (powers of two but for the layers); `precision`: "float64", "float32" or "float16"; `todo`.
@@ -476,6 +479,64 @@ def _state_picture(options: Mapping[str, Any]) -> tuple[str, str]:
     return _svg(700, 232, *shapes), alt
 
 
+# -- forgetting ---------------------------------------------------------------------------------------------
+
+
+def _fade_options(
+    length=60,
+    jump=41,
+    kept=100,
+    fresh=0,
+    window=0,
+    read=None,
+    todo="Let the past lose weight: move a slider, and see how soon the output follows the jump.",
+):
+    _one_of("length", length, range(10, 121))
+    tokens = range(length + 1)
+    return {
+        "length": length,
+        "jump": _one_of("jump", jump, tokens[2:]),
+        "kept": _one_of("kept", kept, range(50, 101)),
+        "fresh": _one_of("fresh", fresh, tokens),
+        "window": _one_of("window", window, tokens),
+        "read": _one_of("read", length if read is None else read, tokens[1:]),
+        "todo": str(todo),
+    }
+
+
+def _fade_picture(options: Mapping[str, Any]) -> tuple[str, str]:
+    T, read = options["length"], options["read"]
+    token = np.arange(1, T + 1)
+    age = token[:, None] - token
+    left = np.where(age >= 0, (options["kept"] / 100) ** np.maximum(age, 0), 0)
+    if options["fresh"]:
+        left[options["fresh"] - 1 :, : options["fresh"] - 1] = 0
+    if options["window"]:
+        left[age >= options["window"]] = 0
+    outputs = left @ (token >= options["jump"]) / left.sum(axis=1)
+    x = 30 + 660 / T * (token - 0.5)
+
+    def trail(values):
+        return "M" + "L".join(f"{a:.0f} {230 - 90 * b:.0f}" for a, b in zip(x, values))
+
+    bars = "".join(f"M{a:.0f} 110v{-90 * b:.0f}" for a, b in zip(x, left[read - 1]) if b)
+    shapes = [
+        _shape("path", d=bars, stroke=COLORS["score"], stroke_width=460 / T),
+        _shape(
+            "path", d=trail(token >= options["jump"]), stroke="#999", fill="none", stroke_width=5
+        ),
+        _shape("path", d=trail(outputs), stroke=COLORS["output"], fill="none", stroke_width=2.5),
+        _text(30, 14, "what is left of each token's votes"),
+        _text(30, 130, "the signal (grey), and the output"),
+    ]
+    votes = left[read - 1].sum()
+    alt = (
+        f"A signal that jumps from 0 to 1 at token {options['jump']} of {T}. After token {read} there are {votes:.3g} "
+        f"votes, the newest has {100 / votes:.2g} % of the weight, and the output is {outputs[read - 1]:.2g}."
+    )
+    return _svg(700, 240, *shapes), alt
+
+
 # -- what it costs ------------------------------------------------------------------------------------------
 
 
@@ -829,6 +890,7 @@ COMPONENTS = {
         _heartbeat_options, _heartbeat_picture, "A heartbeat and a trained model, in this page"
     ),
     "wave": Component(_wave_options, _wave_picture, "A trained network, computing in this page"),
+    "fade": Component(_fade_options, _fade_picture, "Ways of forgetting, computing in this page"),
     "state": Component(_state_options, _state_picture, "Be the state: a game in this page"),
     "cost": Component(_cost_options, _cost_picture, "What would it cost, computed in this page"),
     "scan": Component(_scan_options, _scan_picture, "Scans, computing in this page"),
