@@ -4,6 +4,7 @@ import functools
 import json
 import re
 
+import numpy as np
 import pytest
 
 from aaren import puzzles
@@ -120,11 +121,20 @@ def test_each_gradient_is_judged_by_itself():
         stages = {f"gradient by {part}": state for part, state in states.items()}
         assert (found["kind"], found["stages"]) == (kind, stages)
         assert all(f"\n  {stage}: {state}" in found["text"] for stage, state in stages.items())
+    assert [found["mistake"] for found in results] == [None] * len(told)
 
 
 def test_a_tree_is_told_which_sweep_fails_first():
-    code = given("blelloch")["answer"].replace("op(y[k - d], y[k])", "op(y[k], y[k - d])")
-    assert verdict("blelloch", code)["stages"] == {"up-sweep": "not right; op('a', 'b') is missing"}
+    right = given("blelloch")["answer"]
+    up = verdict("blelloch", right.replace("op(y[k - d], y[k])", "op(y[k], y[k - d])"))
+    assert up["stages"] == {"up-sweep": "not right; op('a', 'b') is missing"}
+    backwards = right.replace(
+        "let k = 2 * d - 1; k < size; k += 2", "let k = size - 1; k > 0; k -= 2", 1
+    )
+    assert verdict("blelloch", backwards)["kind"] == "right"
+    down = verdict("blelloch", backwards.replace("y.slice(1), total", "y.slice(1)"))["stages"]
+    assert down["up-sweep"] == "right"
+    assert down["down-sweep"] == "not right; its merges are, what it returns is not"
 
 
 def test_items_come_from_the_operator_alone():
@@ -181,6 +191,14 @@ def test_an_answer_that_is_none(number):
     (_, kind, said), found = NONE[number], none_judged()[number]
     assert found["kind"] == kind and found.get("mistake") is None
     assert said in found["text"]
+
+
+def test_numbers_look_as_python_writes_them():
+    numbers = [0.00012345, 12345.678, -1e-5, 1234.5678, 1e22, 0.1 + 0.2, 99999.0, -0.0, 9999.4]
+    numbers = np.reshape([*numbers, 9999.6, 1e-300, 100.0], (4, 3)).tolist()
+    results = judged("merge", *(MERGE % f"return {three};" for three in numbers))["verdicts"]
+    for three, found in zip(numbers, results, strict=True):
+        assert f"\n  yours: {inside._show(three)}\n" in found["text"]
 
 
 def test_a_failing_line_is_the_reader_s_own():
@@ -252,7 +270,8 @@ def test_all_ten_work_on_one_page(visit):
     page = visit(*(live.page("puzzle", {"name": name}) for name in NAMES))
     roots = page.locator(".aaren-live").all()
     for name, root in zip(NAMES, roots, strict=True):
-        root.get_by_role("textbox").fill(given(name)["answer"])
+        code = "let name, length, status, top;\n" + given(name)["answer"]
+        root.get_by_role("textbox").fill(code)
         root.get_by_role("button", name="Check").click()
     for name, root in zip(NAMES, roots, strict=True):
         root.locator(".aaren-verdict", has_text=f"{name}: right, for").wait_for()
@@ -306,16 +325,25 @@ def test_tab_moves_lines_that_are_marked(visit):
 
 
 def test_a_loop_without_end_is_stopped_and_the_next_answer_is_heard(visit):
-    page, field, verdict = opened(visit)
-    field.fill(MERGE % "for (;;);")
-    page.get_by_role("button", name="Check").click()
-    assert verdict.inner_text() == "Trying …"
-    verdict.filter(has_text="no answer after 5 seconds. Does its loop end?").wait_for()
-    field.fill(given("merge")["answer"])
-    page.get_by_role("button", name="Check").click()
-    verdict.filter(has_text="merge: right, for 15 inputs.").wait_for()
-    assert verdict.get_attribute("role") == "status"
-    assert verdict.get_attribute("data-kind") == "right"
+    page = visit(*[live.page("puzzle", {"name": "merge"})] * 2)
+    fields, verdicts = page.get_by_role("textbox").all(), page.locator(".aaren-verdict").all()
+    late = MERGE % "while (left.m > 999);\n  return [0, 0, 0];"
+    for field, code in zip(fields, (MERGE % "for (;;);", late), strict=True):
+        field.fill(code)
+        field.press("Control+Enter")
+    assert verdicts[0].inner_text() == "Trying …" and len(page.workers) == 2
+    verdicts[0].filter(has_text="no answer after 5 seconds. Does its loop end?").wait_for()
+    # what was found before the loop is told
+    verdicts[1].filter(has_text="merge: not right.").wait_for()
+    for _ in range(50):  # a busy worker is given some time to end
+        if page.workers:
+            page.wait_for_timeout(200)
+    assert page.workers == []
+    fields[0].fill(given("merge")["answer"])
+    page.get_by_role("button", name="Check").first.click()
+    verdicts[0].filter(has_text="merge: right, for 15 inputs.").wait_for()
+    assert verdicts[0].get_attribute("role") == "status"
+    assert verdicts[0].get_attribute("data-kind") == "right"
 
 
 def test_each_check_stops_the_one_before(visit):

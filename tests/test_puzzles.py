@@ -156,6 +156,7 @@ def test_each_gradient_is_judged_by_itself():
         verdict = gradients(*given)
         names = [f"gradient by {part}" for part in "svuw"[: len(given)]][::-1]
         assert (verdict.kind, verdict.stages) == (kind, dict(zip(names, states)))
+        assert verdict.mistake is None
         lines = verdict.text.split("\n")
         for name, state in verdict.stages.items():
             assert f"  {name}: {state}" in lines

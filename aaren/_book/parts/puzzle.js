@@ -19,7 +19,7 @@ start("puzzle", (stage, options) => {
   // -- the editor
   const fit = () => {
     field.style.height = "auto";
-    field.style.height = `${field.scrollHeight + 28}px`; // a line more than is written
+    field.style.height = `${field.scrollHeight + field.offsetHeight - field.clientHeight + 4}px`; // with a bar to scroll by
   };
   const put = (text, from = field.selectionStart, to = field.selectionEnd) => {
     field.focus();
@@ -69,7 +69,7 @@ start("puzzle", (stage, options) => {
       if (worker) worker.terminate();
       URL.revokeObjectURL(url);
     };
-    const close = (verdict) => { end(); tell(verdict.kind, verdict.text); };
+    const close = ({ kind, text }) => { end(); tell(kind, text); verdict.scrollIntoView({ block: "nearest" }); };
     const none = () => close({ kind: "none", text: `${name}: this page may start no worker, where your code would run and could be stopped. Solve the puzzle in Colab or on your machine.` });
     const wait = () => {
       clearTimeout(timer);
