@@ -1403,6 +1403,10 @@ def test_nbconvert_keeps_the_controls_of_a_chapter(chromium, tmp_path):
     assert errors == []
 
 
+# the first component and the first figure of the chapter that is opened in JupyterLab
+LIVE, EXPLORE = ".aaren-live >> nth=0", ".aaren-explore >> nth=0"
+
+
 @pytest.fixture
 def lab(chromium, tmp_path):
     """Opens a chapter with its stored outputs in JupyterLab: the reader's own, or one that came from others.
@@ -1423,6 +1427,10 @@ def lab(chromium, tmp_path):
     places = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
     env = os.environ | {name: str(tmp_path / name.lower()) for name in places}
     os.mkdir(env["JUPYTER_DATA_DIR"])
+    wishes = Path(env["JUPYTER_CONFIG_DIR"], "lab/user-settings/@jupyterlab/notebook-extension")
+    wishes.mkdir(parents=True)
+    # every cell is on the page, also those that are out of sight
+    (wishes / "tracker.jupyterlab-settings").write_text('{"windowingMode": "none"}')
     url = f"http://127.0.0.1:{port}"
     size = {"width": 1100, "height": 1000}
     context = chromium.new_context(viewport=size, reduced_motion="reduce")
@@ -1452,23 +1460,9 @@ def lab(chromium, tmp_path):
         server.terminate()
 
 
-def reach(page, kind):
-    """A figure, once the notebook is scrolled so far that JupyterLab puts it on the page."""
-    figure = page.locator(f".aaren-{kind}")
-    page.locator(".jp-Notebook").hover()
-    page.mouse.wheel(0, -100_000)
-    for _ in range(100):
-        if figure.count():
-            break
-        page.mouse.wheel(0, 1_500)
-        page.wait_for_timeout(50)
-    figure.scroll_into_view_if_needed()
-    return figure
-
-
 def answers(page, kind):
     """A click and a press move the figure's first slider; its picture follows, and the notebook does not."""
-    figure = reach(page, kind)
+    figure = page.locator(kind)
     slider = figure.locator("input[type=range]").first
     slider.click(position={"x": 4, "y": 10})
     assert slider.input_value() == slider.get_attribute("min")
@@ -1486,19 +1480,19 @@ def answers(page, kind):
 def test_in_jupyterlab_figures_work_from_the_stored_output_and_keep_their_keys(lab, tmp_path):
     before = (tmp_path / "chapter.ipynb").read_text("utf-8").count('"cell_type"')
     page = lab(trusted=True)
-    answers(page, "live")
-    answers(page, "explore")
+    answers(page, LIVE)
+    answers(page, EXPLORE)
     (kernel,) = page.evaluate("fetch('/api/kernels').then((answer) => answer.json())")
     page.evaluate(f"fetch('/api/kernels/{kernel['id']}/restart', {{method: 'POST'}})")
     page.wait_for_timeout(2_000)
-    answers(page, "live")
-    answers(page, "explore")
+    answers(page, LIVE)
+    answers(page, EXPLORE)
     page.evaluate(f"fetch('/api/kernels/{kernel['id']}', {{method: 'DELETE'}})")
     page.reload()
-    answers(page, "live")
-    answers(page, "explore")
-    for kind in ("live", "explore"):
-        figure = reach(page, kind)
+    answers(page, LIVE)
+    answers(page, EXPLORE)
+    for kind in (LIVE, EXPLORE):
+        figure = page.locator(kind)
         for control in ("button", "select", "input[type=range]", ".aaren-item"):
             if not figure.locator(control).count():
                 continue
@@ -1515,16 +1509,17 @@ def test_in_jupyterlab_figures_work_from_the_stored_output_and_keep_their_keys(l
 @pytest.mark.slow
 def test_in_jupyterlab_a_notebook_of_others_shows_the_picture_and_how_to_wake_it(lab):
     page = lab(trusted=False)
-    for kind in ("live", "explore"):
-        figure = reach(page, kind)
-        assert figure.get_by_text("trust this notebook").is_visible()
+    for kind in (LIVE, EXPLORE):
+        figure = page.locator(kind)
+        figure.get_by_text("trust this notebook").wait_for()
         picture = figure.locator("img")
         assert picture.evaluate("(node) => node.naturalWidth") > 200 and picture.is_visible()
         assert figure.locator("input, button").count() == 0
     page.keyboard.press("Control+Shift+c")
     page.locator(".lm-CommandPalette-input:visible").first.fill("Trust Notebook")
-    page.locator(".lm-CommandPalette-item:visible", has_text="Trust Notebook").first.click()
+    page.locator(".lm-CommandPalette-item.lm-mod-active", has_text="Trust Notebook").wait_for()
+    page.keyboard.press("Enter")
     page.locator(".jp-Dialog-button.jp-mod-accept, .jp-Dialog button.jp-mod-warn").first.click()
-    for kind in ("live", "explore"):
+    for kind in (LIVE, EXPLORE):
         answers(page, kind)
-        assert page.locator(f".aaren-{kind}").get_by_text("trust this notebook").count() == 0
+        assert page.locator(kind).get_by_text("trust this notebook").count() == 0
