@@ -1507,6 +1507,27 @@ def test_in_jupyterlab_figures_work_from_the_stored_output_and_keep_their_keys(l
 
 
 @pytest.mark.slow
+def test_in_jupyterlab_a_puzzle_s_editor_keeps_its_keys(lab, tmp_path):
+    before = (tmp_path / "chapter.ipynb").read_text("utf-8").count('"cell_type"')
+    page = lab(trusted=True)
+    root = page.locator(".aaren-live[data-component=puzzle]")
+    field, code = root.locator("textarea"), "const blocked = () => {\n  add\n}"
+    field.click()
+    page.keyboard.press("Control+a")
+    page.keyboard.type("const blocked = () => {\nadd\n}")
+    page.keyboard.press("Control+Enter")
+    root.locator(".aaren-verdict", has_text="ReferenceError: add is not defined").wait_for()
+    for key in ("Escape", "d", "d", "b", "x", "Shift+Enter"):
+        page.keyboard.press(key)
+    assert field.input_value() == code + "ddbx\n"  # the cell has not run, nor another been chosen
+    assert page.locator(".jp-Cell.jp-mod-active").locator(root).count() == 1
+    page.locator(".jp-Cell.jp-mod-active .cm-content").click()
+    page.keyboard.press("Control+s")
+    page.locator(".jp-mod-dirty").wait_for(state="detached")
+    assert (tmp_path / "chapter.ipynb").read_text("utf-8").count('"cell_type"') == before
+
+
+@pytest.mark.slow
 def test_in_jupyterlab_a_notebook_of_others_shows_the_picture_and_how_to_wake_it(lab):
     page = lab(trusted=False)
     for kind in (LIVE, EXPLORE):
