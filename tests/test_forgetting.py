@@ -144,6 +144,34 @@ def test_exact_far_out():
     close(state.output, wanted[:, -1], 1e-5)
 
 
+@pytest.mark.parametrize("size", [1e5, 1e6, 1e8, np.finfo("float32").max])
+def test_huge_decays_take_no_digits_from_the_others(size):
+    """Sums of them in float32 would: 10⁸ has gaps of 8. A quarter of the steps forget so much; the others, little."""
+    scores, values, options = example(70)
+    rng = np.random.default_rng(5)
+    huge = rng.random(scores.shape) < 0.25
+    huge[:, 3] = True  # before the first block ends
+    shares = rng.uniform(0.5, 1, scores.shape).astype("float32")
+    decays = np.where(huge, -size * shares, options["log_decay"]).astype("float32")
+    wanted, _ = definitions.prefix_attention(scores, values, log_decay=decays)
+    outputs, state = aaren.prefix_attention(scores, values, log_decay=decays, return_state=True)
+    close(outputs, wanted, 1e-5)
+    close(state.output, wanted[:, -1], 1e-5)
+    windowed, _ = definitions.prefix_attention(scores, values, log_decay=decays, window=9)
+    close(aaren.prefix_attention(scores, values, log_decay=decays, window=9), windowed, 1e-5)
+    upstream = rng.normal(size=values.shape).astype("float32")
+
+    def loss(s, v, g):
+        return ops.sum(aaren.prefix_attention(s, v, log_decay=g) * ops.convert_to_tensor(upstream))
+
+    got = oracle.autodiff(loss, scores, values, decays)
+    resets = definitions.gradients(
+        scores, values, upstream, log_decay=np.where(huge, -1e4, decays)
+    )  # where e⁻¹⁰⁰⁰⁰ is kept, nothing is
+    for a, b in zip(got, resets, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5 * max(1, np.abs(b).max()))
+
+
 @pytest.mark.parametrize("time", [1, 9, 70])
 def test_gradients_equal_those_of_the_quadratic_form(time):
     scores, values, options = example(time)

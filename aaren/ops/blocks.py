@@ -24,6 +24,10 @@ from keras import ops
 BLOCK = 16  # steps in a block: 8 to 16 was fastest on CPUs
 LEVELS = 6  # depth of the recursion where T is unknown until run time; the last level is one block of any length
 GRID = 16.0  # decays are cut into multiples of 1/16, whose sums are exact, and a rest below 1/32
+HUGE, MOST = (
+    2.0**16,
+    1e30,
+)  # decays beyond the first are summed apart; beyond the second they count as it
 
 
 def running_max(s, g, m0, level=0):
@@ -167,7 +171,8 @@ def _weights_transposed(s, m, g):
 def _between(s, g):
     """G_k - G_i, row k, column i ≤ k, and -inf above the diagonal and across a reset (g = -inf).
 
-    The sums of multiples of 1/16 are exact, and so are their differences; the rests stay below 1/2.
+    The sums of multiples of 1/16 are exact, and so are their differences; the rests stay below 1/2. Huge decays
+    are summed apart: between steps with none of them between, the difference of that sum is 0.
     """
     step = ops.arange(ops.shape(s)[-1], dtype="int32")
     lower = step[:, None] >= step[None, :]
@@ -176,18 +181,19 @@ def _between(s, g):
     shape = ops.shape(g)
     # LiteRT compares arrays of few axes only
     g = ops.reshape(g, (shape[0] * shape[1] * shape[2], shape[3]))
-    coarse, fine, resets = (running_total(part) for part in _parts(g))
-    differences = _row_minus_column(coarse) + _row_minus_column(fine)
+    huge, coarse, fine, resets = (running_total(part) for part in _parts(g))
+    differences = _row_minus_column(huge) + _row_minus_column(coarse) + _row_minus_column(fine)
     kept = ops.logical_and(lower, resets[..., :, None] == resets[..., None, :])
     return ops.reshape(ops.where(kept, differences, -float("inf")), (*shape, shape[3]))
 
 
 def _parts(g):
-    """Decays as multiples of 1/16, the rests, and 1 where there is a reset."""
+    """Huge decays, the others as multiples of 1/16, the rests of both, and 1 where there is a reset."""
     reset = ops.equal(g, -float("inf"))
-    finite = unit(g)
+    finite = larger(unit(g), -MOST)
     coarse = ops.stop_gradient(ops.round(finite * GRID) / GRID)
-    return coarse, finite - coarse, ops.cast(reset, g.dtype)
+    huge = ops.where(coarse < -HUGE, coarse, ops.zeros_like(coarse))
+    return huge, coarse - huge, finite - coarse, ops.cast(reset, g.dtype)
 
 
 def _row_minus_column(x):

@@ -92,6 +92,7 @@ def prefix_attention(
             or with `window` the `WindowState` that the same window gave.
         return_state: whether to return the state after the last token too.
         log_decay: (H,) or (B, T, H), at most 0: the logarithm of what is kept of the past when a token arrives.
+            Small ones and huge ones may be mixed: none takes digits from another.
         reset: (B, T) bool. True: this token begins anew; what came before is gone.
         window: only the last `window` tokens count (those that are not masked), in O(T) for any window.
 
