@@ -61,6 +61,24 @@ def test_the_answer_is_right_and_costs_what_it_costs_in_python(name):
     assert name == "blocked" or found["cost"] == expected.cost
 
 
+@pytest.mark.parametrize("name", [name for name in NAMES if given(name)["form"] != "list"])
+def test_python_s_answers_are_right_for_every_input(name):
+    """A function that has them by heart, in the order of the inputs; and one that errs in the last."""
+
+    def plain(value):
+        return list(map(plain, value)) if isinstance(value, tuple) else np.asarray(value).tolist()
+
+    answers = [plain(PUZZLES[name].answer(*args)) for _, args in PUZZLES[name].cases()]
+    codes = [
+        f"const table = {json.dumps(table)};\nlet i = 0;\n"  # JavaScript has the name Infinity too
+        f"const {name} = () => table[i++ % table.length];"
+        for table in (answers, [*answers[:-1], [*answers[-1][:-1], answers[0][-1]]])
+    ]
+    right, wrong = judged(name, *codes)["verdicts"]
+    assert right["text"] == f"{name}: right, for {len(answers)} inputs."
+    assert wrong["kind"] == "wrong"
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_stub_says_not_yet(name):
     found = verdict(name, given(name)["stub"])

@@ -46,7 +46,7 @@ start("puzzle", (stage, options) => {
     field.setSelectionRange(from === to ? Math.max(first, to + moved.length - lines.length) : first, first + moved.length);
   };
   field.addEventListener("beforeinput", (event) => { // from a phone's keyboard too, which tells no keys
-    if (writes) return;
+    if (writes || !event.cancelable) return;
     const here = before(), type = (text, from) => { event.preventDefault(); writes = true; put(text, from); writes = false; };
     if (event.inputType === "insertLineBreak") type(`\n${here.match(/^ */)[0]}${/[{([]\s*$/.test(here) ? "  " : ""}`);
     if (event.inputType === "insertText" && event.data === "}" && /^ +$/.test(here)) type("}", field.selectionStart - 2);
