@@ -6,7 +6,8 @@ import shutil
 import pytest
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-# an output as the book's theme shows it, with the theme's light card around it in dark mode
+# an output as the book's theme shows it, with the theme's light card around it in dark mode, and rules for tables as
+# strong as those of the theme and of JupyterLab
 PAGE = """<!doctype html><html lang="en" data-theme="{theme}"><head><meta charset="utf-8"><title>Outputs</title>
 <meta name="viewport" content="width=device-width,initial-scale=1"><style>
 :root {{ --pst-color-text-base: #222832; --pst-color-background: #fff }}
@@ -15,7 +16,9 @@ PAGE = """<!doctype html><html lang="en" data-theme="{theme}"><head><meta charse
 html {{ color: var(--pst-color-text-base); background: var(--pst-color-background); font: 16px/1.5 sans-serif }}
 body {{ max-width: 720px; margin: auto }}
 [data-theme=dark] .text_html {{ background: #ced6dd; color: #222832; padding: 0.5rem }}
-</style></head><body><main>{body}</main></body></html>"""
+.content div.output table {{ table-layout: auto }}
+.content div tbody tr:nth-child(odd) {{ background: #888 }}
+</style></head><body><main class="content">{body}</main></body></html>"""
 
 
 def pytest_collection_modifyitems(items):
@@ -45,7 +48,7 @@ def visit(chromium, tmp_path):
     contexts, errors, requests = [], [], []
 
     def visit(*outputs, theme="light", clock=False, **settings):
-        body = "".join(f'<div class="text_html">{output}</div>' for output in outputs)
+        body = "".join(f'<div class="output text_html">{output}</div>' for output in outputs)
         file = tmp_path / f"page{len(contexts)}.html"
         file.write_text(PAGE.format(theme=theme, body=body), encoding="utf-8")
         context = chromium.new_context(**{"viewport": {"width": 800, "height": 900}, **settings})

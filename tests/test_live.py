@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from html import escape
 from pathlib import Path
 from urllib.parse import unquote
 from xml.dom import minidom
@@ -184,8 +185,35 @@ def test_a_phone_shows_it_all(visit, name):
     for control in page.locator("button, select, input").all():
         if control.is_visible():
             box = control.bounding_box()
-            assert min(box["width"], box["height"]) >= 40
+            assert min(box["width"], box["height"]) >= 36
             assert control.get_attribute("data-lm-suppress-shortcuts") == "true"
+
+
+def test_a_screen_reader_hears_a_component_once_it_is_used(visit):
+    page = visit(live.page("cell", {"lines": False}))
+    page.wait_for_timeout(800)
+    heard = page.get_by_role("status")
+    assert heard.text_content() == "" and page.locator(".aaren-words").inner_text()
+    page.get_by_role("slider", name="tokens read").press("Home")
+    heard.get_by_text("Token 1 is all there is").wait_for(state="attached")
+
+
+STORED = [
+    pytest.param(html, id=f"{file.stem[:2]}-{name}-{i}")
+    for file in sorted(CHAPTERS.glob("*.ipynb"))
+    for i, cell in enumerate(json.loads(file.read_text("utf-8"))["cells"])
+    for output in cell.get("outputs", [])
+    for html in ["".join(output.get("data", {}).get("text/html", ""))]
+    for name in re.findall('data-component="([a-z]+)"', html)
+]
+
+
+@pytest.mark.parametrize("html", STORED)
+def test_chapters_show_the_components_of_today(html):
+    """After a change to a component run the chapters that show it."""
+    name = re.search('data-component="([a-z]+)"', html)[1]
+    assert f'<style class="aaren-look">\n{live._css(name)}</style>' in html
+    assert f'<script class="aaren-code">\n{live.script(name)}</script>' in html
 
 
 @pytest.mark.parametrize(
@@ -518,6 +546,27 @@ def test_the_short_form_shows_the_state_in_four_boxes(visit):
     np.testing.assert_allclose([value(box) for box in boxes], expected, rtol=1e-12)
 
 
+def test_the_table_stands_under_the_picture(visit):
+    page = visit(live.page("cell", {"scores": [0.5, -1.25, 0.123, 2], "values": [1, 2, 3, 4]}))
+    middle = "l => l.map((n) => n.getBoundingClientRect()).map((box) => box.x + box.width / 2)"
+    columns = page.locator("tbody tr").first.locator("td").evaluate_all(middle)
+    bars = page.get_by_role("slider", name="score of").evaluate_all(middle)
+    np.testing.assert_allclose(columns, bars, atol=1)
+    assert page.locator("tr").nth(1).evaluate("n => getComputedStyle(n).backgroundColor") == (
+        "rgba(0, 0, 0, 0)"
+    )
+
+
+@pytest.mark.parametrize("score", [-np.inf, 1e4])
+def test_a_score_out_of_the_picture_is_written_beside_its_bar(visit, score):
+    drawn = {"scores": [0.5, score], "values": [1, 2], "score_range": (-3, 3)}
+    page = visit(live.page("cell", drawn))
+    box = "node => node.getBoundingClientRect().toJSON()"
+    word = page.locator("svg text", has_text=re.compile("−∞|10000")).evaluate(box)
+    bar = page.locator("svg > rect[fill='var(--score)']").last.evaluate(box)
+    assert word["bottom"] <= bar["top"] or word["top"] >= bar["bottom"]
+
+
 def test_the_picture_s_numbers_are_those_of_the_page(visit):
     options = {"scores": [0.0, -np.inf, 2.0], "values": [1.0, 2.0, 3.0], "read": 3}
     page = visit(live.page("cell", options))
@@ -733,12 +782,26 @@ def test_scan_controls_by_key_and_touch(visit):
     assert page.locator(".aaren-out").nth(1).inner_text() == ""
     steps.press("ArrowRight")
     assert counted(page)[:2] == [3, 1]
-    assert steps.get_attribute("aria-valuetext") == "in blocks 1"
+    assert steps.get_attribute("aria-valuetext") == "inside 1"
     page.get_by_role("combobox", name="direction").select_option("backward")
     assert (
         value(page.locator(".aaren-out").first) == 25
         and page.locator(".aaren-out").first.get_attribute("aria-pressed") == "true"
     )
+
+
+def test_eight_items_fit_on_a_phone_and_a_new_one_comes_into_view(visit):
+    items = [(float(f"{np.log(i):.4g}"), i) for i in range(1, 9)]
+    scan = live.page("scan", {"items": items, "op": "merge", "form": "blocks", "C": 4})
+    page = visit(scan, viewport={"width": 374, "height": 844}, is_mobile=True)
+    frame = page.locator(".aaren-scroll")
+    assert frame.evaluate("node => node.scrollWidth - node.clientWidth") <= 0
+    label = page.get_by_text("inside 1").bounding_box()
+    assert label["x"] + label["width"] <= page.locator(".aaren-item").first.bounding_box()["x"]
+    page.get_by_role("slider", name="items", exact=True).press("End")
+    page.wait_for_function("document.querySelector('.aaren-scroll').scrollLeft > 0")
+    last = page.locator(".aaren-out").last.bounding_box()
+    assert last["x"] + last["width"] <= 374
 
 
 def test_forms_move_into_each_other_and_stand_still_where_asked(visit):
@@ -813,6 +876,27 @@ def test_a_round_is_played_by_keyboard_and_scored(visit):
         page.keyboard.press("Enter")  # the focus is on "Next round"
     page.get_by_role("button", name="Begin again").click()
     assert scores_shown(page)[0] is None
+
+
+def test_the_end_of_a_round_tells_the_value_and_keeps_the_focus(visit):
+    page = visit(live.page("state", {"n": 2, "H": 1, "seed": 3}))
+    seen, card = {}, page.locator(".aaren-card")
+    let = page.get_by_role("button", name="Let it pass")
+    for _ in range(2):
+        _, key, told = card.inner_text().split("\n")
+        seen[key] = told
+        let.press("Enter")
+    asked = card.inner_text().split("\n")[1]
+    assert page.locator(":focus").inner_text() == "0, the mean"
+    page.keyboard.press("Enter")
+    assert card.inner_text().split("\n") == ["the round is over", asked, seen[asked]]
+    page.keyboard.press("Enter")
+    assert card.inner_text().startswith("card 1 of 2")
+    assert page.locator(".aaren-bar :focus").count() == 1
+    row = page.locator(".aaren-score").first
+    assert row.inner_text().startswith("you")
+    page.get_by_role("button", name="keep the first").click()
+    assert row.inner_text().startswith("the rule") and "200 rounds" in card.inner_text()
 
 
 def test_a_number_that_was_kept_answers_without_error(visit):
@@ -950,6 +1034,14 @@ def test_cost_controls_by_key_mouse_and_choice(visit):
     page.mouse.up()
     assert float(mark.get_attribute("aria-valuenow")) > 3
     assert mark.get_attribute("aria-valuetext").endswith(" tokens")
+
+
+def test_large_costs_fit_and_are_written_out(visit):
+    most = {"layers": 48, "heads": 128, "dim": 256, "length": 2**20}
+    page = visit(live.page("cost", most), viewport={"width": 374, "height": 844})
+    page.get_by_role("button", name="attention with a cache").click()
+    assert "2,080,000 times as much" in page.locator(".aaren-words").inner_text()
+    assert page.locator(".aaren-line").evaluate("node => node.scrollWidth - node.clientWidth") <= 0
 
 
 def test_the_code_to_copy_runs(visit):
@@ -1374,6 +1466,75 @@ def test_the_picture_of_the_heartbeat_tells_what_the_page_tells(visit):
 
 
 # -- in other front ends ------------------------------------------------------------------------------------
+
+# VS Code: one page for all outputs, its policy, its colours as variables and as a class of the body
+VSCODE = """<html lang="en" style="--vscode-editor-background: {ground}; --vscode-editor-foreground: {ink};
+--vscode-textPreformat-foreground: #f00; background: {ground}"><head><meta charset="utf-8"><title>Outputs</title>
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval';
+style-src 'unsafe-inline'; img-src https: http: data:; font-src https:; connect-src https:; child-src https: data:">
+<style>@layer vscode-default {{ body {{ color: var(--vscode-editor-foreground); margin: 0; padding: 0 20px }}
+code {{ color: var(--vscode-textPreformat-foreground) }} }} table, th, tr {{ text-align: right }}
+thead {{ font-weight: bold }} th, td {{ padding: 4px 8px }} </style></head>
+<body class="vscode-{theme}"><div class="output_container">{output}</div></body></html>"""
+# Colab: a frame for each output, with no origin here, and the theme as an attribute
+COLAB = """<html lang="en" theme="{theme}"><head><meta charset="utf-8"><title>Output</title>
+<style>body {{ margin: 0; color: {ink}; background: {ground} }}</style></head><body>{output}</body></html>"""
+
+
+@pytest.mark.parametrize("host", [VSCODE, COLAB], ids=["vscode", "colab"])
+@pytest.mark.parametrize(
+    "theme, ink, ground", [("light", "#3b3b3b", "#fff"), ("dark", "#ccc", "#1f1f1f")]
+)
+def test_components_work_and_can_be_read_in_the_pages_of_others(
+    chromium, tmp_path, host, theme, ink, ground
+):
+    from axe_playwright_python.sync_playwright import Axe
+
+    outputs = [live.page(name, options) for name, options in EVERY.items()]
+    for file, kind in [("06-making-it-fast", "explore"), ("06-making-it-fast", "predict")]:
+        text = (CHAPTERS / f"{file}.ipynb").read_text("utf-8")
+        cells = [output for cell in json.loads(text)["cells"] for output in cell.get("outputs", [])]
+        htmls = ["".join(output.get("data", {}).get("text/html", "")) for output in cells]
+        outputs.append(next(html for html in htmls if f'class="aaren-{kind}"' in html))
+    pages = ["".join(outputs)] if host is VSCODE else outputs
+    frames = "".join(
+        '<iframe title="output" width="760" height="1200" sandbox="allow-scripts" srcdoc="'
+        + escape(host.format(theme=theme, ink=ink, ground=ground, output=output))
+        + '"></iframe>'
+        for output in pages
+    )
+    (tmp_path / "host.html").write_text(f"<!doctype html><meta charset=utf-8>{frames}", "utf-8")
+    context = chromium.new_context(offline=True)
+    page, errors = context.new_page(), []
+    page.set_default_timeout(20_000)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto((tmp_path / "host.html").as_uri())
+    seen = 0
+    for frame in page.frames[1:]:
+        frame.frame_element().scroll_into_view_if_needed()
+        for root in frame.locator(".aaren-live, .aaren-explore").all():
+            root.locator("svg, img, .aaren-card, .aaren-editor").first.wait_for()
+            dark = root.evaluate("node => node.classList.contains('aaren-dark')")
+            assert dark == (theme == "dark")
+            control = root.locator("input[type=range]:visible").first
+            if control.count():
+                before = root.evaluate("node => node.innerHTML")
+                control.press("Home")
+                control.press("ArrowRight")
+                assert root.evaluate("node => node.innerHTML") != before
+            seen += 1
+        puzzle = frame.locator("[data-component=puzzle]")
+        if puzzle.count():
+            puzzle.get_by_role("button", name="Check").click()
+            puzzle.get_by_text("merge: not yet").wait_for()
+        for question in frame.locator(".aaren-predict").all():
+            question.get_by_role("button").first.click()
+            assert question.get_by_role("status").text_content()
+            seen += 1
+        found = Axe().run(frame, None, {"runOnly": ["color-contrast"], "preload": False}).response
+        assert [rule["nodes"][0]["html"][:200] for rule in found["violations"]] == []
+    context.close()
+    assert seen == len(outputs) and errors == []
 
 
 def moves(page):

@@ -186,7 +186,8 @@ def _bare(code: str) -> str:
 def _css(component: str) -> str:
     files = (PARTS / f"{name}.css" for name in ("frame", component))
     text = "".join(file.read_text("utf-8") for file in files if file.exists())
-    return re.sub(r"\s*([{};])\s*|(?<=[:,])\s+", r"\1", text)
+    text = re.sub(r"\s*([{};])\s*|(?<=[:,])\s+", r"\1", text)
+    return text.replace(";}", "}")
 
 
 def _json(value: Any) -> str:
@@ -579,7 +580,7 @@ def _cost_picture(options: Mapping[str, Any]) -> tuple[str, str]:
         line: dict[str, Any] = {"stroke": COLORS[color], "stroke_width": 3}
         shapes.append(_shape("path", d=f"M60 {y[0]:.0f}L660 {y[1]:.0f}", **line))
         cached = name == "attention with a cache"
-        at = (560, (y[0] + 4 * y[1]) / 5) if cached else (650, y[1] - 6)
+        at = (530, (y[0] + 4 * y[1]) / 5) if cached else (650, y[1] - 6)
         shapes.append(_text(*at, f"{name}: {here[name]:,} bytes", text_anchor="end"))
     shapes += [_text(60, 240, "1 token"), _text(660, 240, "1,048,576 tokens", text_anchor="end")]
     told = ", ".join(f"{name} {kept:,}" for name, kept in here.items())
@@ -783,7 +784,7 @@ def _heartbeat_options(
     hold=None,
     scale=None,
     todo="Drag a piece of the beat up or down (or focus the circle and press the arrow keys), and put the beat "
-    "among others. The model reads it sample by sample.",
+    "among others. The model reads it sample by sample: drag the lower circle to see what it had read by then.",
 ):
     document = _document(model)
     patch = getattr(model, "patch_", 1) if patch is None else patch

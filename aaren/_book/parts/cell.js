@@ -162,6 +162,7 @@ start("cell", (stage, options) => {
     values.push(clamp((lowV + highV) / 2 + [1, -1, 0][n % 3], lowV, highV));
     k = at = n;
     rebuild();
+    scroll.scrollLeft = scroll.scrollWidth;
   });
   const remove = button("Remove it", () => {
     pause();
@@ -223,7 +224,7 @@ start("cell", (stage, options) => {
       set(mine.disc, "r", i > k || lost ? 0 : Math.sqrt(weights[i]) * 30);
       for (const name of ["bar", "score", "value"]) set(mine[name], "opacity", i > k ? 0.35 : 1);
       write(mine.far, s < lowS || s > highS ? show(s) : "");
-      set(mine.far, "y", s < lowS ? y - 14 : y + 26);
+      set(mine.far, "y", s < lowS ? zero - 6 : zero + 16); // beside its bar, not on it
       for (const [node, name, value] of [[mine.score, "score", s], [mine.value, "value", v]]) {
         set(node, "aria-label", `${name} of token ${i + 1}`);
         set(node, "aria-valuenow", Number.isFinite(value) ? clamp(value, name === "score" ? lowS : lowV, name === "score" ? highS : highV) : lowS);

@@ -82,9 +82,9 @@ start("cost", (stage, options) => {
     set(grip, "aria-valuetext", `${c.T.toLocaleString("en")} tokens`);
     const ticks = [1, 1024, 2 ** MOST].map((t) => make("text", { x: x(t), y: top + tall + 18, "text-anchor": t === 1 ? "start" : t > 1e6 ? "end" : "middle" }, t.toLocaleString("en")));
     const marks = [0.15, 0.5, 0.85].map((part) => 2 ** Math.round(low + (high - low) * part)).map((b) => make("text", { x: 0, y: y(b) + 4 }, bytes(b)));
-    axis.replaceChildren(make("line", { x1: left, x2: width - 20, y1: top + tall, y2: top + tall, stroke: "currentColor" }), ...ticks, ...marks, make("text", { x: left, y: top + tall + 36 }, "tokens so far"));
+    axis.replaceChildren(make("line", { x1: left, x2: width - 20, y1: top + tall, y2: top + tall, stroke: "currentColor" }), ...ticks, ...marks, make("text", { x: left, y: top + tall + 36 }, "tokens so far"), make("text", { x: 0, y: 10 }, "bytes kept"));
     const share = now.cache.kept / now.aaren.kept, cross = (c.D + 1) / 2 * SIZES[c.precision][0] / SIZES[c.precision][1];
-    say(`After ${c.T.toLocaleString("en")} tokens a cache keeps ${bytes(now.cache.kept)}, Aaren ${bytes(now.aaren.kept)}: ${share >= 1 ? `${show(share, 3)} times as much` : "less than Aaren"}. Linear attention keeps ${bytes(now.linear.kept)}, as much as a cache of ${show(cross, 3)} tokens. Work is counted in multiply-adds on what is kept; projections cost each of them about the same.`);
+    say(`After ${c.T.toLocaleString("en")} tokens a cache keeps ${bytes(now.cache.kept)}, Aaren ${bytes(now.aaren.kept)}: ${share >= 1 ? `${share.toLocaleString("en", { maximumSignificantDigits: 3 })} times as much` : "less than Aaren"}. Linear attention keeps ${bytes(now.linear.kept)}, as much as a cache of ${show(cross, 3)} tokens. Work is counted in multiply-adds on what is kept; projections cost each of them about the same.`);
   };
   const axis = make("g", {});
   svg.append(axis, ...lines.flatMap(({ path, name }) => [path, name]), grip);

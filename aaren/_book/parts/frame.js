@@ -76,15 +76,16 @@ const handle = (node, { low, high, step, get, put, at, chosen }) => {
 
 const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
-// The words below the picture; a screen reader hears them once they stay.
+// The words below the picture; a screen reader hears them once they stay, and once the component is used.
 const voice = () => {
   const seen = make("p", { class: "aaren-words" }), heard = make("p", { class: "aaren-heard", role: "status" });
-  let timer;
+  let timer, used = false;
   const say = (text) => {
     if (seen.textContent === text) return;
+    if (!seen.textContent) for (const type of ["keydown", "pointerdown", "click"]) seen.parentNode.addEventListener(type, () => { used = true; }, { capture: true, once: true });
     seen.textContent = text;
     clearTimeout(timer);
-    timer = setTimeout(() => { heard.textContent = text; }, 400);
+    timer = setTimeout(() => { if (used) heard.textContent = text; }, 400);
   };
   return { nodes: [seen, heard], say };
 };

@@ -63,7 +63,8 @@ start("puzzle", (stage, options) => {
     stop();
     tell("running", "Trying …");
     const code = field.value;
-    let worker, url, timer, where, found;
+    let worker, timer, where, found;
+    const url = URL.createObjectURL(new Blob([program(options, code)], { type: "text/javascript" }));
     const end = stop = () => {
       clearTimeout(timer);
       if (worker) worker.terminate();
@@ -75,22 +76,25 @@ start("puzzle", (stage, options) => {
       clearTimeout(timer);
       timer = setTimeout(() => close(found || endless(name, SECONDS, where)), 1000 * SECONDS);
     };
-    try {
-      url = URL.createObjectURL(new Blob([program(options, code)], { type: "text/javascript" }));
-      worker = new Worker(url);
-    } catch {
-      return none();
-    }
-    worker.onerror = (event) => {
-      event.preventDefault();
-      if (event.message) close(broken(name, event.message, event.lineno, code)); else none();
-    };
-    worker.onmessage = ({ data }) => {
-      if (data.where) where = data.where;
-      if (data.verdict) found = data.verdict;
-      if (data.done) close(found); else wait();
+    const begin = (address, refused) => {
+      try {
+        worker = new Worker(address);
+      } catch {
+        return refused();
+      }
+      worker.onerror = (event) => {
+        event.preventDefault();
+        if (event.message) close(broken(name, event.message, event.lineno, code)); else refused();
+      };
+      worker.onmessage = ({ data }) => {
+        if (data.where) where = data.where;
+        if (data.verdict) found = data.verdict;
+        if (data.done) close(found); else wait();
+      };
     };
     wait();
+    // VS Code lets workers be data, and not blobs
+    begin(url, () => begin(`data:text/javascript,${encodeURIComponent(program(options, code))}`, none));
   };
   return fit;
 });

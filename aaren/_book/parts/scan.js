@@ -51,7 +51,7 @@ const plan = (form, n, C) => {
   }
   if (form === "blocks") {
     const last = (b) => Math.min(n, (b + 1) * C) - 1, blocks = Math.ceil(n / C);
-    for (let r = 1; r < C; r++) round(`in blocks ${r}`, each(r, n, C, (k) => [k - 1, k, k]));
+    for (let r = 1; r < C; r++) round(`inside ${r}`, each(r, n, C, (k) => [k - 1, k, k]));
     for (let b = 1; b < blocks; b++) round(`ends ${b}`, [[last(b - 1), last(b), last(b)]]);
     round("carry in", each(C, n, 1, (k) => k).filter((k) => k !== last(Math.floor(k / C))).map((k) => [Math.floor(k / C) * C - 1, k, k]));
   }
@@ -196,8 +196,8 @@ start("scan", (stage, options) => {
   const rebuild = (smooth) => {
     compute();
     const n = texts.length;
-    head = width < 500 ? 58 : 76;
-    col = Math.max(40, Math.floor((width - head - 8) / Math.max(n, graph.size)));
+    head = width < 500 ? 50 : 76;
+    col = Math.max(36, Math.floor((width - head - 8) / Math.max(n, graph.size)));
     deep = graph.labels.length;
     high = clamp(Math.floor(440 / deep), 30, 50);
     upto = Infinity;
@@ -259,6 +259,7 @@ start("scan", (stage, options) => {
     while (texts.length < x) texts.push(fresh(texts.length));
     texts.length = x;
     chosen = x - 1;
+    requestAnimationFrame(() => { scroll.scrollLeft = scroll.scrollWidth; });
   }));
   const which = choice("operator", Object.entries(OPERATORS).map(([key, { name }]) => [key, name]), opName, (to) => change(() => {
     const kind = (name) => name === "join" ? 0 : OPERATORS[name].rows ? 2 : 1, kept = kind(opName) === kind(to);

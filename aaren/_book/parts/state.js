@@ -57,15 +57,17 @@ start("state", (stage, options) => {
   keeps.append(...buttons, pass, zero, guess, answer, go);
 
   const bars = [["you", "var(--output)"], ["a state that does not look at the values, at best", "var(--score)"], ["a cache of all cards", "var(--value)"]].map(([name, color]) => {
-    const bar = make("span", { class: "aaren-length", style: `background:${color}` }), x = make("b", {}), holds = make("span", {});
-    scores.append(make("div", { class: "aaren-score" }, make("span", {}, name), holds, make("span", { class: "aaren-room" }, bar), x));
-    return { bar, x, holds };
+    const bar = make("span", { class: "aaren-length", style: `background:${color}` }), [who, holds] = [name, ""].map((text) => make("span", {}, text)), x = make("b", {});
+    scores.append(make("div", { class: "aaren-score" }, who, holds, make("span", { class: "aaren-room" }, bar), x));
+    return { bar, x, holds, who };
   });
   const draw = () => {
-    const asking = at >= n && !ended;
+    const asking = at >= n && !ended, focused = keeps.contains(document.activeElement) && document.activeElement;
     card.replaceChildren(...(at < n && !ended
       ? [make("small", {}, `card ${at + 1} of ${n}`), make("b", {}, `key ${game.cards[at].key}`), make("span", {}, `value ${show(game.cards[at].value)}`)]
-      : asking ? [make("small", {}, "the question"), make("b", {}, `key ${game.asked.key}`), make("span", {}, "value ?")] : [make("small", {}, "the round is over"), make("b", {}, told ? "✓" : ""), make("span", {}, "")]));
+      : asking ? [make("small", {}, "the question"), make("b", {}, `key ${game.asked.key}`), make("span", {}, "value ?")] : played ? [make("small", {}, "played by the rule"), make("b", {}, `${errors.length} rounds`), make("span", {})]
+        : [make("small", {}, "the round is over"), make("b", {}, `key ${game.asked.key}`), make("span", {}, `value ${show(game.asked.value)}`)]));
+    write(bars[0].who, played ? "the rule" : "you");
     buttons.forEach((node, h) => {
       const held = slots[h] ? `${slots[h].key} ${show(slots[h].value)}` : "empty";
       node.hidden = h >= H || ended;
@@ -75,6 +77,8 @@ start("state", (stage, options) => {
     pass.hidden = asking || ended;
     zero.hidden = guess.hidden = answer.hidden = !asking;
     go.hidden = !ended;
+    // else the keys of a reader go to the page
+    if (focused && (focused.hidden || focused.disabled)) keeps.querySelector("button:not([hidden], :disabled)").focus({ preventScroll: true });
     const bound = 1 - H / n, rounds = errors.length, mean = rounds ? errors.reduce((a, b) => a + b) / rounds : NaN;
     [mean, bound, 0].forEach((x, i) => {
       if (i === 0 && !rounds) { write(bars[i].x, "–"); set(bars[i].x, "data-value", ""); } else number(bars[i].x, x, 3);

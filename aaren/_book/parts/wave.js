@@ -171,7 +171,7 @@ start("wave", (stage, options) => {
   ready();
   const bar = (...nodes) => make("div", { class: "aaren-bar" }, ...nodes);
   stage.append(make("p", {}, options.todo), bar(...shapes), svg,
-    make("p", { class: "aaren-small" }, key("your wave", "currentColor"), "  ", key("the model's answer", "var(--output)"), "  shaded: mean ± 2σ of its dropout runs, mean dashed"),
+    make("p", { class: "aaren-small" }, key("your wave", "currentColor"), "  ", key("the model's answer", "var(--output)"), "  shaded: mean ± 2σ of its dropout runs, mean dashed, four of them thin"),
     bar(rate.node, count.node, masks), ...words, heads, caption);
   return (to) => {
     width = to;
