@@ -616,17 +616,23 @@ def expected_counts(form, n, C):
     """Merges and rounds by the formulas of chapters 4 to 6."""
     R = (n - 1).bit_length()
     size = 2**R
-    blocks, last = -(-n // C), n % C or C
     return {
         "sequential": (n - 1, n - 1),
         "hillis": (n * R - (size - 1), R),
         "blelloch": (2 * (size - 1), 2 * R),
         "tree": (size - 1, R),
-        "blocks": (
-            n - blocks + blocks - 1 + max(0, (blocks - 2) * (C - 1) + last - 1) * (blocks > 1),
-            min(C, n) - 1 + blocks - 1 + (blocks > 2 and C > 1 or blocks == 2 and last > 1),
-        ),
+        "blocks": blocks_counts(n, C),
     }[form]
+
+
+def blocks_counts(n, C):
+    """Chapter 6: inside the blocks, the same of their ends, and a carry for each level but the last."""
+    if n <= C:
+        return n - 1, n - 1
+    blocks = -(-n // C)
+    merges, rounds = blocks_counts(blocks, C)
+    carried = n - C - (blocks - 1)  # all but the first block, and the ends
+    return n - blocks + merges + carried, C - 1 + rounds + (carried > 0)
 
 
 def seeded_scan(seed):
@@ -671,6 +677,38 @@ def test_every_number_in_a_scan_is_that_of_python(visit):
         assert root.locator(".aaren-bad").count() == 0
         merges, rounds = expected_counts(case["form"], n, case["C"])
         assert counted(root) == [merges, rounds, n * rounds - merges], case
+
+
+def test_the_ends_of_the_blocks_recurse(visit):
+    """Sixteen items in blocks of two: four levels up, three carries down, fewer rounds than Blelloch's eight."""
+    for direction in ("forward", "backward"):
+        case = {"items": range(16), "form": "blocks", "C": 2, "direction": direction}
+        html = live.page("scan", case)
+        page = visit(html)
+        merges, rounds, _ = counted(page)
+        assert (merges, rounds) == (26, 7) and rounds < expected_counts("blelloch", 16, 2)[1]
+        assert "26 merges in 7 rounds" in html
+        steps, labels, done = page.get_by_role("slider", name="steps shown"), [], []
+        steps.press("Home")
+        for _ in range(rounds):
+            steps.press("ArrowRight")
+            labels.append(steps.get_attribute("aria-valuetext"))
+            done.append(counted(page)[0])
+        assert labels == ["inside 1", *(f"ends {r}" for r in range(1, 6)), "carry in"]
+        assert np.diff([0, *done]).tolist() == [8, 4, 2, 1, 1, 3, 7]
+
+
+@pytest.mark.parametrize("C", range(2, 9))
+def test_the_picture_of_the_blocks_makes_every_prefix_in_as_many_merges_as_the_page(C):
+    for n in range(2, 17):
+        rounds = live._scan_rounds("blocks", n, C)
+        assert (sum(map(len, rounds)), len(rounds)) == expected_counts("blocks", n, C)
+        held = [[k] for k in range(n)]
+        for merges in rounds:
+            before = list(held)
+            for i, k in merges:
+                held[k] = before[i] + before[k]
+        assert held == [list(range(k + 1)) for k in range(n)]
 
 
 def test_the_merges_are_the_engine_s(visit):
@@ -775,7 +813,14 @@ def test_scan_controls_by_key_and_touch(visit):
     assert counted(page) == [7, 7, 49]  # one block: the chain
     block.press("Home")
     page.get_by_role("slider", name="items").press("ArrowLeft")
-    assert counted(page) == [8, 5, 27] and page.locator(".aaren-out").count() == 7
+    assert counted(page) == [9, 5, 26] and page.locator(".aaren-out").count() == 7
+    page.get_by_role("slider", name="items").press("End")  # the longest grouping breaks
+    page.get_by_role("button", name="sequential").tap()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.get_by_role("button", name="blocks").tap()
+    page.get_by_role("slider", name="items").press("Home")
+    for _ in range(5):
+        page.get_by_role("slider", name="items").press("ArrowRight")
     steps = page.get_by_role("slider", name="steps shown")
     steps.press("Home")
     assert counted(page) == [0, 0, 0]

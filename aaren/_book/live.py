@@ -403,7 +403,9 @@ def _scan_rounds(form: str, n: int, C: int) -> list[list[tuple[int, int]]]:
         ends = [min(n, first + C) - 1 for first in range(0, n, C)]
         inside = [[(k - 1, k) for k in range(r, n, C)] for r in range(1, min(C, n))]
         carry = [(k - k % C - 1, k) for k in range(C, n) if k not in ends]
-        return [*inside, *([pair] for pair in zip(ends, ends[1:])), *([carry] if carry else [])]
+        between = _scan_rounds(form, len(ends), C) if n > C else []  # the same of the ends
+        between = [[(ends[i], ends[j]) for i, j in merges] for merges in between]
+        return [*inside, *between, *([carry] if carry else [])]
     up = [[(k - d, k) for k in range(2 * d - 1, 2 * powers[-1], 2 * d)] for d in powers]
     return up if form == "tree" else up + up[::-1]
 

@@ -50,10 +50,17 @@ const plan = (form, n, C) => {
     }
   }
   if (form === "blocks") {
-    const last = (b) => Math.min(n, (b + 1) * C) - 1, blocks = Math.ceil(n / C);
-    for (let r = 1; r < C; r++) round(`inside ${r}`, each(r, n, C, (k) => [k - 1, k, k]));
-    for (let b = 1; b < blocks; b++) round(`ends ${b}`, [[last(b - 1), last(b), last(b)]]);
-    round("carry in", each(C, n, 1, (k) => k).filter((k) => k !== last(Math.floor(k / C))).map((k) => [Math.floor(k / C) * C - 1, k, k]));
+    const inBlocks = (places, name, carry) => {
+      const T = places.length, last = each(0, T, C, (k) => Math.min(T, k + C) - 1);
+      const merges = (pairs) => pairs.map(([i, k]) => [places[i], places[k], places[k]]);
+      for (let r = 1; r < C; r++) round(name(r), merges(each(r, T, C, (k) => [k - 1, k])));
+      if (T <= C) return;
+      inBlocks(last.map((k) => places[k]), between, between);
+      round(carry(), merges(each(C, T, 1, (k) => [k - k % C - 1, k]).filter(([, k]) => !last.includes(k))));
+    };
+    // from end to end: the same of the ends, until one block is left
+    const between = () => `ends ${labels.length - C + 1}`;
+    inBlocks(each(0, n, 1, (k) => k), (r) => `inside ${r}`, () => "carry in");
   }
   return { nodes, labels, outs: outs || at, size, n };
 };
