@@ -1223,6 +1223,44 @@ def test_the_rate_the_runs_and_the_masks_change_the_band_and_not_the_answer(visi
     assert "hardly a band" in page.locator(".aaren-words").inner_text()
 
 
+@pytest.mark.parametrize("phone", (False, True))
+def test_the_reader_s_factor_widens_the_band_and_the_share_beside_it_is_that_of_the_steps(
+    visit, phone
+):
+    settings = {"viewport": {"width": 390, "height": 844}, "has_touch": True} if phone else {}
+    page = visit(live.page("wave", EVERY["wave"]), **settings)
+    slider = page.get_by_role("slider", name="band: mean ± f σ")
+    share, before = page.locator("[data-inside]"), drawn(page)
+    sigma, seen = before[3] / 2, set()
+    for press, factor in [
+        (None, 2), ("ArrowRight", 2.1), ("Home", 0.5), ("End", 10), ("ArrowLeft", 9.9), ("tap", 5.2),
+    ]:  # fmt: skip
+        if press == "tap":
+            box = slider.bounding_box()
+            at = {"x": box["width"] / 2, "y": box["height"] / 2}
+            slider.tap(position=at) if phone else slider.click(position=at)
+            factor = float(slider.input_value())
+            assert 4.5 < factor < 6
+        elif press:
+            slider.press(press)
+        assert float(slider.input_value()) == factor
+        after = drawn(page)
+        np.testing.assert_array_equal(after[:3], before[:3])  # no run was made anew
+        np.testing.assert_allclose(after[3], factor * sigma, rtol=1e-12)
+        inside = np.mean(np.abs(after[0] - after[2]) <= factor * sigma)
+        assert float(share.get_attribute("data-inside")) == pytest.approx(inside, abs=1e-12)
+        told = f"holds {inside:.0%}".replace("%", " % of your wave")
+        assert share.inner_text() == told
+        assert slider.get_attribute("aria-valuetext") == f"{factor:g}: {told}"
+        assert told in page.locator(".aaren-words").inner_text()
+        seen.add(told)
+    assert len(seen) >= 3
+    page.get_by_role("button", name="another frequency").click()
+    wave, _, mean, band = drawn(page)
+    inside = np.mean(np.abs(wave - mean) <= band)
+    assert float(share.get_attribute("data-inside")) == pytest.approx(inside, abs=1e-12)
+
+
 def test_the_pen_draws_by_key_mouse_and_touch_and_the_past_stays(visit):
     phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
     page = visit(live.page("wave", EVERY["wave"]), **phone)

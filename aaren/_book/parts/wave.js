@@ -4,7 +4,7 @@ start("wave", (stage, options) => {
   const OTHERS = [0.4, 2, 0.2, 0.05].filter((x) => !theta.includes(x));
   const sine = (f) => Array.from({ length: T }, (_, t) => Math.sin(f * t));
   const beside = theta.slice(1).map(sine), token = (t) => [wave[t], ...beside.map((one) => one[t])];
-  let wave = sine(theta[0]), at = Math.floor(T / 3), other = -1, percent = options.dropout, runs = options.runs, seed = options.seed;
+  let wave = sine(theta[0]), at = Math.floor(T / 3), other = -1, percent = options.dropout, runs = options.runs, seed = options.seed, factor = 2;
   let width = 0, noisy, dice, samples = [], pending = 0, next = 0, frame = 0, answers = [], state;
   const plain = loadStream(model), { nodes: words, say } = voice();
   const top = 8, tall = 230, left = 26;
@@ -72,7 +72,7 @@ start("wave", (stage, options) => {
     const done = samples.filter(Boolean), average = (list) => list.reduce((a, b) => a + b, 0) / list.length;
     if (done.length) {
       const middle = wave.map((_, t) => average(done.map((run) => run[t])));
-      const spread = middle.map((m, t) => 2 * Math.sqrt(average(done.map((run) => (run[t] - m) ** 2))));
+      const spread = middle.map((m, t) => factor * Math.sqrt(average(done.map((run) => (run[t] - m) ** 2))));
       const edge = (sign) => middle.map((m, t) => `${x(t).toFixed(1)} ${y(m + sign * spread[t]).toFixed(1)}`);
       told(parts.mean, middle, trail(middle));
       told(parts.band, spread, `M${edge(1).join("L")}L${edge(-1).reverse().join("L")}Z`);
@@ -80,11 +80,14 @@ start("wave", (stage, options) => {
       const inside = average(wave.map((v, t) => Math.abs(v - middle[t]) <= spread[t] ? 1 : 0));
       const off = Math.sqrt(average(wave.map((v, t) => (v - middle[t]) ** 2))), wide = average(spread);
       const ratio = wide / off;
-      set(stage, "data-inside", inside);
-      say(`At step ${at + 1} you draw ${show(wave[at], 3)} and the model answers ${show(answers[at], 3)}. The mean of ${done.length} dropout runs is ${show(off, 2)} off, the band is ±${show(wide, 2)}: it holds ${Math.round(100 * inside)} % of your wave. `
+      const held = `${Math.round(100 * inside)} % of your wave`;
+      set(share, "data-inside", inside);
+      write(share, `holds ${held}`);
+      set(band.input, "aria-valuetext", `${show(factor)}: holds ${held}`);
+      say(`At step ${at + 1} you draw ${show(wave[at], 3)} and the model answers ${show(answers[at], 3)}. The mean of ${done.length} dropout runs is ${show(off, 2)} off, the band is ±${show(wide, 2)}: it holds ${held}. `
         + (percent === 0 ? "Without dropout all runs are alike, and there is hardly a band."
-          : inside < 0.9 ? "Where it misses, the runs agree with each other and not with your wave: the band tells how far dropout moves the answer, not how far your wave is from the training."
-            : ratio > 2 ? `It is ${show(ratio, 2)} times as wide as the mean is wrong: its width comes from the rate that you chose, not from the error.` : "Change the rate, and the band follows, though the model has not changed."));
+          : inside < 0.9 && factor >= 2 ? "Where it misses, the runs agree with each other and not with your wave: the band tells how far dropout moves the answer, not how far your wave is from the training."
+            : ratio > 2 ? `It is ${show(ratio, 2)} times as wide as the mean is wrong: its width comes from the rate and the f that you chose, not from the error.` : "Change the rate, and the band follows, though the model has not changed."));
     }
     set(pen, "transform", `translate(${x(at)} ${y(wave[at])})`);
     set(pen, "aria-valuenow", wave[at]);
@@ -166,13 +169,17 @@ start("wave", (stage, options) => {
   ];
   const rate = range("dropout, %", 0, 60, percent, (to) => { percent = to; ready(); update(); });
   const count = range("runs", 2, 100, runs, (to) => { runs = to; samples.length = Math.min(samples.length, runs); next = 0; update(); });
+  const band = range("band: mean ± f σ, f =", 0.5, 10, factor, (to) => { factor = to; draw(); });
+  set(band.input, "step", 0.1);
+  band.input.value = factor; // in steps of 1 from 0.5 there is no 2
+  const share = make("b", {});
   const masks = button("Draw new masks", () => { seed += 1000; update(); });
   const key = (text, color) => make("span", {}, make("b", { style: `color:${color}` }, "— "), text);
   ready();
   const bar = (...nodes) => make("div", { class: "aaren-bar" }, ...nodes);
   stage.append(make("p", {}, options.todo), bar(...shapes), svg,
-    make("p", { class: "aaren-small" }, key("your wave", "currentColor"), "  ", key("the model's answer", "var(--output)"), "  shaded: mean ± 2σ of its dropout runs, mean dashed, four of them thin"),
-    bar(rate.node, count.node, masks), ...words, heads, caption);
+    make("p", { class: "aaren-small" }, key("your wave", "currentColor"), "  ", key("the model's answer", "var(--output)"), "  shaded: mean ± f σ of its dropout runs, mean dashed, four of them thin"),
+    bar(band.node, share), bar(rate.node, count.node, masks), ...words, heads, caption);
   return (to) => {
     width = to;
     for (const [name, value] of Object.entries({ width, height: top + tall + 26, viewBox: `0 0 ${width} ${top + tall + 26}` })) set(svg, name, value);
