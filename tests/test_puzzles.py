@@ -45,6 +45,12 @@ def test_the_stub_says_not_yet(name, capsys):
     assert PUZZLES[name].returns in verdict.text
 
 
+def test_the_stub_of_backward_names_the_steps_in_their_order():
+    assert list(gradients(*4 * [None]).stages) == [f"gradient by {part}" for part in "wuvs"]
+    assert "by_s, by_v, by_u, by_w" in puzzles.stub("backward")
+    assert "Begin with by_w" in puzzles.stub("backward")
+
+
 @pytest.mark.parametrize("name", PUZZLES)
 def test_five_mistakes_or_more_are_known(name):
     texts = [check(named(name)(f)).text for f in puzzles.mistakes(name).values()]

@@ -586,9 +586,9 @@ def blocked_cases():
 def backward(kept, grad_o):
     """Return the gradients (T, 1) by the scores and (T, D) by the values of all prefixes' outputs.
 
-    kept = (s, v, m, u, o) of the forward pass; grad_o (T, D) is the gradient that arrives at the outputs. Each is
-    judged by itself: None stands for one that you do not have yet. After them the gradients by the denominators u,
-    (T, 1), and by the numerators w, (T, D), may stand: what arrives at the state.
+    kept = (s, v, m, u, o) of the forward pass; grad_o (T, D) is the gradient that arrives at the outputs. Return
+    by_s, by_v or by_s, by_v, by_u, by_w: what arrives at the denominators u, (T, 1), and the numerators w, (T, D),
+    lies on the way. Begin with by_w; each is judged by itself, and None stands for one that you do not have yet.
     """
     return _backward(lambda p: (p.v * p.by_v).sum(axis=1, keepdims=True) - p.W.T @ p.h)(
         kept, grad_o

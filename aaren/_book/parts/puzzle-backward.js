@@ -2,9 +2,11 @@
 // -- stub
 function backward(kept, grad_o) {
   const [s, v, m, u, o] = kept; // each an array of T arrays: s[k][0], v[k][d]
+  const byW = null; // T arrays of D numbers; begin here: each is judged by itself
+  const byU = null; // T arrays of 1 number
+  const byV = null; // T arrays of D numbers
   const byS = null; // T arrays of 1 number
-  const byV = null; // T arrays of D numbers; begin with these
-  return [byS, byV]; // null: not yet, the other is checked alone
+  return [byS, byV, byU, byW]; // null: not yet
 }
 // -- answer
 function backward(kept, grad_o) {
