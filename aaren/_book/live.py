@@ -700,7 +700,7 @@ def _wave_options(
     seed=1,
     todo="Draw a wave: drag in the picture, or focus the pen and press the arrow keys (with Shift it moves "
     "without drawing). The trained model answers each step from the steps before it. Find the least f whose band holds 95 % of the "
-    "wave that it was trained on, then choose another frequency: what does the band hold there?",
+    "slow wave, on which it was trained, then choose another frequency: what does the band hold there?",
 ):
     document = _document(model)
     theta = _numbers("theta", theta, 1, 8, 0)
