@@ -193,6 +193,26 @@ def test_gradients_equal_those_of_the_quadratic_form(time):
         np.testing.assert_allclose(a, b, atol=limit * max(1, np.abs(b).max()))
 
 
+@pytest.mark.parametrize("time", [5, 20])
+def test_gradients_of_a_window_equal_those_of_its_softmax(time):
+    """The last block of a window's two scans is filled up: what fills it has no part in a gradient."""
+    scores, values, _ = example(time)
+    weight = np.random.default_rng(2).normal(size=values.shape).astype("float32")
+    age = np.arange(time)[:, None] - np.arange(time)
+    seen = ((age >= 0) & (age < 7))[None, :, :, None]
+
+    def windowed(s, v):
+        return ops.sum(ops.multiply(aaren.prefix_attention(s, v, window=7), weight))
+
+    def direct(s, v):
+        weights = ops.softmax(ops.where(seen, s[:, None], -1e9), axis=2)
+        return ops.sum(ops.multiply(ops.einsum("bkih,bihd->bkhd", weights, v), weight))
+
+    pairs = zip(*(oracle.autodiff(f, scores, values) for f in (windowed, direct)), strict=True)
+    for a, b in pairs:
+        close(a, b, 1e-5 * np.abs(b).max())
+
+
 @pytest.mark.slow
 @ways
 def test_gradients_equal_finite_differences(way):

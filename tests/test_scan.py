@@ -160,6 +160,16 @@ def test_nan_from_its_token_on_and_nowhere_before(bad, place):
         assert np.isnan(numpy(state.numerator)[0, 1, 2])
 
 
+def test_a_state_that_is_not_a_number_spoils_its_own_head_only():
+    scores, values = example(9)
+    _, (m, u, w) = aaren.prefix_attention(scores, values, return_state=True)
+    w = np.array(numpy(w))
+    w[0, 1, 2] = np.nan
+    outputs = numpy(aaren.prefix_attention(scores, values, initial_state=(m, u, w)))
+    assert np.isnan(outputs[0, :, 1]).all()
+    assert np.isfinite(outputs[1]).all() and np.isfinite(outputs[0][:, [0, 2]]).all()
+
+
 def test_minus_infinity_is_a_weight_of_zero():
     scores, values = example(40)
     scores[:, ::2] = -np.inf
