@@ -29,5 +29,5 @@ const verdict = (given) => {
   return done ? found : null;
 };
 
-const { more, sweeps, ...known } = new Function(`return ${mistakes}(() => {})`)();
+const { more, sweeps, drawing, kept, ...known } = new Function(`return ${mistakes}(() => {})`)();
 process.stdout.write(JSON.stringify({ known: Object.keys(known), verdicts: codes.map(verdict) }));

@@ -170,6 +170,21 @@ def test_items_come_from_the_operator_alone():
         assert said in found["text"]
 
 
+def test_merges_are_shown_as_in_python():
+    """Of answers and of known mistakes other tests compare the texts; here it fails at 8 letters, or late."""
+    fails = "if (x.length > %d) throw new Error('no'); return right(x, op); };"
+    right = given("hillis_steele")["answer"].replace("function hillis_steele", "function right")
+    codes = [f"{right}\nconst hillis_steele = (x, op) => {{ {fails % most}" for most in (7, 8)]
+    early, late = (found["text"] for found in judged("hillis_steele", *codes)["verdicts"])
+    assert "round 1" not in early
+    assert late.endswith(
+        "\nYour merges on 8 letters, each in the first round that can make it:"
+        "\n  round 1: a·b  b·c  c·d  d·e  e·f  f·g  g·h"
+        "\n  round 2: a·bc  ab·cd  bc·de  cd·ef  de·fg  ef·gh"
+        "\n  round 3: a·bcde  ab·cdef  abc·defg  abcd·efgh"
+    )
+
+
 # -- answers that are none -----------------------------------------------------------------------------------
 
 MERGE = "function merge(left, right) {\n  %s\n}\n"
@@ -267,6 +282,25 @@ def test_signs_of_a_phone_and_names_of_the_judge_do_no_harm():
         "let judge, options, cases, post, read, show, same, right, call, tell, run, Piece, name;\n"
     )
     assert verdict("merge", names + given("merge")["answer"])["kind"] == "right"
+
+
+def test_sum_and_dot_are_there_and_may_be_the_reader_s_own():
+    uses = "const merge = (a, b) => { dot([1], [2]); return right(a, b); };\n"
+    right = given("merge")["answer"].replace("function merge", "function right") + "\n"
+    own = ("const dot = () => 7, sum = () => 8;", "function dot() {}\nvar sum = 3;", "let dot;")
+    assert verdict("merge", right + uses)["kind"] == "right"
+    assert verdict("merge", right + uses.replace("[2]", "3"))["kind"] == "right"
+    wrong = "const merge = () => [dot([1, 2], [3, 4]), sum([1, 2]), 0];"
+    assert "yours: [11, 3, 0]" in verdict("merge", wrong)["text"]
+    # what the reader has under these names does not reach the judge, its answer or its mistakes
+    for name in ("backward", "linear"):
+        mutant = list(PUZZLES[name].mistakes)[1]
+        plain, *others = judged(
+            name, {"mistake": mutant}, *(f"{line}\nconst {name} = () => 1;" for line in own)
+        )["verdicts"]
+        assert plain["mistake"] == mutant
+        assert {found["kind"] for found in others} == {"wrong"}
+        assert len({found["text"] for found in others}) == 1
 
 
 def test_an_object_and_typed_numbers_are_triples_too():

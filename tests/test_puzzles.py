@@ -205,6 +205,55 @@ def test_a_sweep_that_fails_is_shown_where_it_fails():
     assert "\n  up-sweep: not right; op('a', 'b') is missing" in verdict.text
 
 
+def merged(verdict):
+    """The lines under a verdict that show the reader's merges."""
+    lines = verdict.text.split("\n")
+    starts = [n for n, line in enumerate(lines) if line.startswith("Your merges on 8 letters")]
+    return lines[starts[0] :] if starts else []
+
+
+def test_merges_of_eight_letters_are_shown_by_rounds():
+    head = "Your merges on 8 letters, each in the first round that can make it"
+    assert merged(check(puzzles.answer("hillis_steele"))) == [
+        f"{head}:",
+        "  round 1: a·b  b·c  c·d  d·e  e·f  f·g  g·h",
+        "  round 2: a·bc  ab·cd  bc·de  cd·ef  de·fg  ef·gh",
+        "  round 3: a·bcde  ab·cdef  abc·defg  abcd·efgh",
+    ]
+    assert merged(check(puzzles.answer("blelloch"))) == [
+        f"{head} (E: the identity):",
+        "  round 1: a·b  c·d  e·f  g·h  E·a",
+        "  round 2: ab·cd  ef·gh  E·ab",
+        "  round 3: abcd·efgh  E·abcd  ab·c",
+        "  round 4: abcd·ef  abcd·e",
+        "  round 5: abcdef·g",
+    ]
+    assert [len(PUZZLES[name].cases()[6][1][0]) for name in ("hillis_steele", "blelloch")] == [8, 8]
+
+
+def test_merges_are_shown_of_wrong_answers_too_and_of_few_letters():
+    wrong = puzzles.mistakes("hillis_steele")
+    lines = merged(check(named("hillis_steele")(wrong["left and right are exchanged"])))
+    assert lines[1] == "  round 1: b·a  c·b  d·c  e·d  f·e  g·f  h·g"
+    lines = merged(check(named("hillis_steele")(wrong["each prefix is merged from scratch"])))
+    assert lines[1] == "  round 1: a·b  a·b  a·b  c·d  a·b  c·d  a·b  c·d  and 8 more"
+    in_place = wrong["a round reads what the same round has written"]
+    lines = merged(check(named("hillis_steele")(in_place)))
+    assert lines[8:] == ["  round 8: ababcdab…·abcdefgh  aabc·aabcabcd…", "  and 1 more"]
+
+
+def test_no_merges_are_shown_where_none_were_made_of_eight_letters():
+    def hillis_steele(x, op):
+        if len(x) > 7:
+            raise ValueError("too long")
+        return puzzles.answer("hillis_steele")(x, op)
+
+    assert merged(check(hillis_steele)) == []
+    assert merged(check(named("hillis_steele")(lambda x, op: x))) == []
+    assert merged(check(named("hillis_steele")(lambda x, op: None))) == []
+    assert merged(check(puzzles.answer("window"))) == []
+
+
 # Answers that are none ------------------------------------------------------------------------
 
 

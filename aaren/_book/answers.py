@@ -28,6 +28,7 @@ class Puzzle(NamedTuple):
     steps: tuple[str, ...] = ()  # on the way: what may come after those parts,
     more: Callable | None = None  # and what is right there
     sweeps: bool = False  # a wrong answer is told which sweep of the tree fails first
+    drawn: int | None = None  # the case of 8 letters, whose merges are shown round by round
 
 
 class Triple(NamedTuple):
@@ -70,12 +71,14 @@ class Join:
 
     def __init__(self):
         self.merges, self.pairs = 0, []
+        self.rounds = {}  # the pairs by the first round that can merge them
 
     def __call__(self, left, right):
         self.merges += 1
         self.pairs.append((str(left), str(right)))
         joined = Piece(str.__add__(left, right))
         joined.chain = 1 + max(left.chain, right.chain)
+        self.rounds.setdefault(joined.chain, []).append(self.pairs[-1])
         return joined
 
     def __repr__(self):
@@ -855,6 +858,7 @@ PUZZLES = {
         lambda: (letters(64), Join()),
         {"merges": 64 * 6 - 63, "longest chain": 6},
         "64 items",
+        drawn=6,
     ),
     "blelloch": Puzzle(
         5,
@@ -867,6 +871,7 @@ PUZZLES = {
         {"merges": 2 * 63 + 64, "longest chain": 12},
         "64 items",
         sweeps=True,
+        drawn=6,
     ),
     "blocked": Puzzle(
         6,

@@ -616,6 +616,9 @@ def _puzzle_options(
     }
     if puzzle.parts:
         options |= {"parts": list(puzzle.parts), "steps": list(puzzle.steps)}
+    if puzzle.drawn:
+        drawing = _bare((PARTS / "drawing.js").read_text("utf-8"))
+        options |= {"drawn": puzzle.drawn, "mistakes": drawing + options["mistakes"]}
     if puzzle.cost:
         options |= {"counted": _sent(puzzle.example()), "limit": puzzle.limit, "size": puzzle.size}
     return options
@@ -642,7 +645,14 @@ def _sent(value: Any) -> Any:
         return {"letters": len(value)}
     if isinstance(value, tuple):
         return [_sent(part) for part in value]
-    return value.tolist() if hasattr(value, "tolist") else value
+    return _short(value.tolist() if hasattr(value, "tolist") else value)
+
+
+def _short(x: Any) -> Any:
+    """Numbers in a list, whole ones without the ".0" at their end."""
+    if isinstance(x, list):
+        return list(map(_short, x))
+    return int(x) if repr(x).endswith(".0") and repr(x) != "-0.0" else x
 
 
 def _puzzle_picture(options: Mapping[str, Any]) -> tuple[str, str]:

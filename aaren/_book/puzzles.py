@@ -9,7 +9,7 @@ import itertools
 import threading
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -47,7 +47,8 @@ def check(function: Callable[..., Any]) -> Verdict:
 
     The puzzle is found by the function's name. Small inputs come first, so the input that is shown is the
     smallest that fails. Every known mistake is a function too: one that answers all inputs as yours does
-    names the mistake. A call may take five seconds.
+    names the mistake. A call may take five seconds. Under the verdict on `hillis_steele` and `blelloch` stand the
+    merges that yours makes of 8 letters, round by round.
 
     Args:
         function: your answer, under the name of the puzzle. `stub(name)` says what it takes and returns.
@@ -141,9 +142,10 @@ def _find(function):
 
 def _judge(name, puzzle, function):
     """The verdict: the first case that fails decides, then the cost."""
-    cases = puzzle.cases()
+    cases, drawn = puzzle.cases(), []
     for number, (about, args) in enumerate(cases):
         found = _call(function, args)
+        drawn = _rounds(found) if number == puzzle.drawn else drawn
         expected = _expected(puzzle, args, found)
         trouble = _trouble(name, puzzle, args, found, expected)
         if trouble is None:
@@ -155,15 +157,45 @@ def _judge(name, puzzle, function):
         if kind in ("wrong", "raised"):
             every = _every(puzzle, function, cases)
             mistake, stages = _mistake(puzzle, every), _stages(puzzle, every, number)
+            drawn = _rounds(every[puzzle.drawn][1]) if every and puzzle.drawn else []
+        else:
+            drawn = []
         shown = f"{name}({', '.join(map(_show, args))})"
         lines = [text.format(about=about, call=shown), *_lines(stages)]
         lines += [f"The mistake: {mistake}."] if mistake else []
-        return Verdict(name, kind, "\n".join(lines), mistake, stages=stages)
+        return Verdict(name, kind, "\n".join(lines + drawn), mistake, stages=stages)
     stages = _stages(puzzle, _every(puzzle, function, cases), 0) if puzzle.parts else {}
     if "missing" in map(stages.get, puzzle.parts):
         lines = [f"{name}: not yet, for {len(cases)} inputs:", *_lines(stages)]
         return Verdict(name, "not yet", "\n".join(lines), stages=stages)
-    return _cost(name, puzzle, function, len(cases))
+    verdict = _cost(name, puzzle, function, len(cases))
+    return replace(verdict, text="\n".join([verdict.text, *drawn]))
+
+
+def _rounds(found):
+    """The merges of 8 letters, a line for each round: whatever could be done at once stands side by side."""
+    rounds = sorted(found.args[1].rounds.items()) if found.error is None else []
+    if not rounds:
+        return []
+    lines = [
+        f"  round {number}: {_row(['·'.join(map(_letters, pair)) for pair in pairs], '  ')}"
+        for number, pairs in rounds
+    ]
+    spared = any("" in pair for _, pairs in rounds for pair in pairs)
+    return [
+        "Your merges on 8 letters, each in the first round that can make it"
+        + (" (E: the identity):" if spared else ":"),
+        *_row(lines, "\n", "  ").split("\n"),
+    ]
+
+
+def _row(items, between, before=""):
+    rest = [f"{before}and {len(items) - 8} more"] if len(items) > 8 else []
+    return between.join(items[:8] + rest)
+
+
+def _letters(text):
+    return text[:8] + "…" if len(text) > 8 else text or "E"
 
 
 def _lines(stages):

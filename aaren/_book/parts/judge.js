@@ -1,10 +1,10 @@
-// The verdict on a puzzle's answer, as `aaren.puzzles.check` gives it. Neither function may need anything from outside:
-// their text runs in a worker, below the reader's own code.
+// The verdict on a puzzle's answer, as `aaren.puzzles.check` gives it. Neither function may need anything from outside,
+// but `sum` and `dot`: their text runs in a worker, below the reader's own code.
 
 // `reader` is the reader's function, `answer` the right one, `mistakes` makes those that are known, by name.
 const judge = (options, code, reader, answer, mistakes, post) => {
-  const { more, sweeps, ...mutants } = mistakes(answer), known = Object.entries(mutants);
-  const { name, cases, form, returns, counted, limit, size, parts, steps } = options;
+  const { more, sweeps, drawing, kept, ...mutants } = mistakes(answer), known = Object.entries(mutants);
+  const { name, cases, form, returns, counted, limit, size, parts, steps, drawn } = options;
 
   // -- inputs: as live.py writes them, and made anew for each call
   class Piece { // a stretch of the sequence, by its letters; `chain` counts merges in a row
@@ -21,17 +21,10 @@ const judge = (options, code, reader, answer, mistakes, post) => {
       op.merges += 1;
       const joined = new Piece(left.text + right.text, 1 + Math.max(left.chain, right.chain));
       op.pairs.push([left.text, right.text]);
+      (op.rounds[joined.chain] ||= []).push([left.text, right.text]);
       return joined;
     };
-    return Object.assign(op, { merges: 0, pairs: [], empty: new Piece("") });
-  };
-  const sum = (x) => x.reduce((a, b) => a + b, 0);
-  const kept = (s, v) => { // what the forward pass keeps of scores (T, 1) and values (T, D)
-    let top = -Infinity;
-    const m = s.map(([x]) => [top = Math.max(top, x)]);
-    const W = m.map(([x], k) => s.slice(0, k + 1).map(([y]) => Math.exp(y - x)));
-    const u = W.map((row) => [sum(row)]);
-    return [s, v, m, u, W.map((row, k) => v[0].map((_, d) => sum(row.map((p, i) => p * v[i][d])) / u[k][0]))];
+    return Object.assign(op, { merges: 0, pairs: [], rounds: [], empty: new Piece("") });
   };
   const signs = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-";
   const read = (x) => {
@@ -164,10 +157,10 @@ const judge = (options, code, reader, answer, mistakes, post) => {
     if (shown[0] === shown[1]) shown = [show(value, String), show(best, String)];
     return ["wrong", `${name}: not right. The smallest input that fails ${where}\n  yours: ${shown[0]}\n  right: ${shown[1]}${reason ? `\n  It must return ${returns}; ${reason}.` : ""}`];
   };
-  const tell = (kind, text, mistake = null, cost = {}, stages = {}) => {
+  const tell = (kind, text, mistake = null, cost = {}, stages = {}, below = "") => {
     const lines = [text, ...Object.entries(stages).map((stage) => `  ${stage.join(": ")}`)];
     if (mistake) lines.push(`The mistake: ${mistake}.`);
-    post({ verdict: { name, kind, text: lines.join("\n"), mistake, cost, stages } });
+    post({ verdict: { name, kind, text: lines.join("\n") + below, mistake, cost, stages } });
   };
   const run = () => {
     if (typeof reader !== "function") {
@@ -179,27 +172,29 @@ const judge = (options, code, reader, answer, mistakes, post) => {
       return where;
     };
     const every = () => cases.map((one) => { place(one); return call(reader, one[1]); });
+    let below = "";
     for (let i = 0; i < cases.length; i++) {
       const sent = cases[i][1], where = place(cases[i]), once = call(reader, sent);
       const found = trouble(sent, once, expected(i, once), where);
+      if (i === drawn) below = drawing(once);
       if (!found) continue;
       tell(...found);
       if (!["wrong", "raised"].includes(found[0])) return;
       const all = every();
       const named = known.find(([, mutant]) => cases.every((one, j) => alike(all[j], call(mutant, one[1]))));
-      return tell(...found, named?.[0], {}, stages(all, i));
+      return tell(...found, named?.[0], {}, stages(all, i), drawn ? drawing(all[drawn]) : "");
     }
     const left = more ? stages(every(), 0) : {};
     if (parts?.some((part) => left[part] === "missing")) return tell("not yet", `${name}: not yet, for ${cases.length} inputs:`, null, {}, left);
     const text = `${name}: right, for ${cases.length} inputs.`;
     if (counted) post({ where: `(${size})` });
     const used = cost(reader), best = cost(answer), equal = (one) => list(one) === list(used);
-    if (!Object.keys(used).length) return tell("right", text);
+    if (!Object.keys(used).length) return tell("right", text, null, {}, {}, below);
     if (Object.entries(limit).every(([what, most]) => used[what] <= most)) {
-      return tell("right", `${text} For ${size}: ${list(used)} (${equal(best) ? "as the book's own does" : `the book's own: ${list(best)}`}).`, null, used);
+      return tell("right", `${text} For ${size}: ${list(used)} (${equal(best) ? "as the book's own does" : `the book's own: ${list(best)}`}).`, null, used, {}, below);
     }
     const dear = known.find(([, mutant]) => cases.every((one, j) => same(call(mutant, one[1]).value, right[j])) && equal(cost(mutant)));
-    tell("costly", `${name}: every answer is right, but it takes too much. For ${size}: ${list(used)}; the book's own: ${list(best)}.`, dear?.[0], used);
+    tell("costly", `${name}: every answer is right, but it takes too much. For ${size}: ${list(used)}; the book's own: ${list(best)}.`, dear?.[0], used, {}, below);
   };
   run();
   post({ done: true });
@@ -210,10 +205,12 @@ const program = ({ answer, mistakes, ...options }, code) => {
   const { name } = options;
   return [
     typed(code),
-    `;(${judge})(${JSON.stringify(options)}, ${JSON.stringify(typed(code))}, typeof ${name} === "undefined" ? null : ${name},`,
+    // the reader may use these two, or have others of their names
+    ";((sum = (list) => list.reduce((a, b) => a + b, 0), dot = (a, b) => sum(a.map((x, i) => x * b[i]))) => {",
+    `globalThis.sum ??= sum; globalThis.dot ??= dot; (${judge})(${JSON.stringify(options)}, ${JSON.stringify(typed(code))}, typeof ${name} === "undefined" ? null : ${name},`,
     `(() => { ${answer}`,
     `return ${name}; })(), (() => { ${mistakes}`,
-    "return mistakes; })(), (told) => postMessage(told));",
+    "return mistakes; })(), (told) => postMessage(told)); })();",
   ].join("\n");
 };
 const typed = (code) => code.replace(/[“”]/g, '"').replace(/[‘’]/g, "'").replace(/—/g, "--").replace(/[−–]/g, "-");

@@ -2,6 +2,7 @@
 // -- stub
 function backward(kept, grad_o) {
   const [s, v, m, u, o] = kept; // each an array of T arrays: s[k][0], v[k][d]
+  // sum(list) and dot(a, b) are there for you
   const byW = null; // T arrays of D numbers; begin here: each is judged by itself
   const byU = null; // T arrays of 1 number
   const byV = null; // T arrays of D numbers
@@ -11,8 +12,6 @@ function backward(kept, grad_o) {
 // -- answer
 function backward(kept, grad_o) {
   const [s, v, m, u, o] = kept;
-  const sum = (numbers) => numbers.reduce((a, b) => a + b, 0);
-  const dot = (a, b) => sum(a.map((x, d) => x * b[d]));
   const y = grad_o.map((g, k) => g.map((x) => x / u[k][0])); // by the numerators
   const h = y.map((row, k) => dot(row, o[k])); // less than 0: by the denominators
   const weight = (k, i) => Math.exp(s[i][0] - m[k][0]);
@@ -23,7 +22,6 @@ function backward(kept, grad_o) {
 }
 // -- mistakes
 const mistakes = () => {
-  const dot = (a, b) => a.reduce((sum, x, d) => sum + x * b[d], 0);
   const made = (scores, { turned = false, sees = (i, k) => i <= k, divide = true } = {}) => ([s, v, m, u, o], grad) => {
     const g = grad.map((row, k) => row.map((x) => divide ? x / u[k][0] : x));
     let W = s.map((_, k) => s.map(([x], i) => sees(i, k) ? Math.exp(x - m[k][0]) : 0)); // row k, column i
@@ -42,6 +40,14 @@ const mistakes = () => {
     "token i is missing from its own output": made(right, { sees: (i, k) => i < k }),
     "a token changes outputs before it too": made(right, { sees: () => true }),
     "the output of the token itself is taken for that of the prefix": made((own, pulled, outputs) => right(own, outputs)),
+    // an input: what the forward pass keeps of scores (T, 1) and values (T, D)
+    kept: (s, v) => {
+      let top = -Infinity;
+      const m = s.map(([x]) => [top = Math.max(top, x)]);
+      const W = m.map(([x], k) => s.slice(0, k + 1).map(([y]) => Math.exp(y - x)));
+      const u = W.map((row) => [sum(row)]);
+      return [s, v, m, u, W.map((row, k) => v[0].map((_, d) => sum(row.map((p, i) => p * v[i][d])) / u[k][0]))];
+    },
     // the steps on the way: the gradients by the denominators and by the numerators
     more: ([, , , u, o], grad) => {
       const y = grad.map((row, k) => row.map((x) => x / u[k][0]));

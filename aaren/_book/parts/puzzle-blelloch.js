@@ -58,6 +58,7 @@ const mistakes = () => {
       for (let d = 1; d < x.length; d *= 2) x = x.map((item, k) => k < d ? item : op(x[k - d], item));
       return x;
     },
+    drawing,
     // which sweep fails first, by the pairs that were merged of these letters
     sweeps: (letters, pairs) => {
       const made = pairs.filter(([left, right]) => left && right), op = (pair) => `op('${pair[0]}', '${pair[1]}')`;

@@ -3,6 +3,7 @@
 function blocked(s, v, C) {
   // s: T arrays of one score each, v: T arrays of D values each
   // return the outputs of all prefixes: T arrays of D numbers
+  // sum(list) and dot(a, b) are there for you
 }
 // -- answer
 function blocked(s, v, C) {
@@ -61,7 +62,7 @@ const mistakes = () => {
       let top = -Infinity;
       return s.map(([x], k) => {
         top = Math.max(top, x);
-        const weights = s.map(([y], i) => Math.exp(i <= k ? y - top : -Infinity)), u = weights.reduce((a, b) => a + b);
+        const weights = s.map(([y], i) => Math.exp(i <= k ? y - top : -Infinity)), u = sum(weights);
         return v[0].map((_, d) => weights.reduce((sum, p, i) => sum + p * v[i][d], 0) / u);
       });
     },

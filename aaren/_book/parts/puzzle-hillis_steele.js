@@ -38,5 +38,6 @@ const mistakes = (hillis_steele) => {
     "each looks to the right": rounds((x, d, op) => x.map((item, k) => k + d < x.length ? op(item, x[k + d]) : item)),
     "it is the recurrence: each merge waits for the one before": (x, op) => x.reduce((y, item) => [...y, y.length ? op(y[y.length - 1], item) : item], []),
     "each prefix is merged from scratch": (x, op) => x.map((_, k) => tree(x.slice(0, k + 1), op)),
+    drawing,
   };
 };

@@ -13,7 +13,6 @@ function softmax(scores) {
 }
 // -- mistakes
 const mistakes = (softmax) => {
-  const sum = (x) => x.reduce((a, b) => a + b, 0);
   const powers = (scores, shift) => scores.map((s) => Math.exp(s - shift));
   const shifted = (shift) => (scores) => {
     const e = powers(scores, shift(scores)), all = sum(e);
