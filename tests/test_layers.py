@@ -303,7 +303,9 @@ def test_prefix_attention_is_a_node_of_a_functional_model(tmp_path):
     v = np.random.rand(4, 9, 2, 3).astype("float32")
     close(model([s, v]), aaren.prefix_attention(s, v))
     model.save(tmp_path / "model.keras")
-    close(keras.models.load_model(tmp_path / "model.keras")([s, v]), model([s, v]))
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    close(loaded([s, v]), model([s, v]))
+    assert loaded.operations[-1].name == model.operations[-1].name
     _, state = aaren.prefix_attention(scores, values, return_state=True)
     assert [part.shape for part in state] == [(None, 2), (None, 2), (None, 2, 3)]
 
