@@ -349,3 +349,9 @@ def test_bad_calls_are_named():
         linear.step(sequence()[:, 0], linear.get_initial_state(3))
     with pytest.raises(ValueError, match="3 does not\n?.*divide the 5 features"):
         AarenBlock(3)(sequence())
+
+
+def test_the_query_begins_standard_normal():
+    cell = AarenCell(heads=8, dim=128)
+    cell.build((None, 5))
+    assert 0.9 < numpy(cell.query).std() < 1.1
