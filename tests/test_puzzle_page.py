@@ -172,7 +172,7 @@ def test_items_come_from_the_operator_alone():
 
 def test_merges_are_shown_as_in_python():
     """Of answers and of known mistakes other tests compare the texts; here it fails at 8 letters, or late."""
-    fails = "if (x.length > %d) throw new Error('no'); return right(x, op); };"
+    fails = "const y = right(x, op); if (x.length > %d) throw new Error('no'); return y; };"
     right = given("hillis_steele")["answer"].replace("function hillis_steele", "function right")
     codes = [f"{right}\nconst hillis_steele = (x, op) => {{ {fails % most}" for most in (7, 8)]
     early, late = (found["text"] for found in judged("hillis_steele", *codes)["verdicts"])
@@ -292,6 +292,8 @@ def test_sum_and_dot_are_there_and_may_be_the_reader_s_own():
     assert verdict("merge", right + uses.replace("[2]", "3"))["kind"] == "right"
     wrong = "const merge = () => [dot([1, 2], [3, 4]), sum([1, 2]), 0];"
     assert "yours: [11, 3, 0]" in verdict("merge", wrong)["text"]
+    wrong = "function dot() { return 7; }\nconst sum = () => 8, merge = () => [dot(), sum(), 0];"
+    assert "yours: [7, 8, 0]" in verdict("merge", wrong)["text"]
     # what the reader has under these names does not reach the judge, its answer or its mistakes
     for name in ("backward", "linear"):
         mutant = list(PUZZLES[name].mistakes)[1]
