@@ -108,8 +108,16 @@ def test_the_engine_solves_a_puzzle_too():
 @pytest.mark.parametrize("name", NAMES)
 def test_a_puzzle_is_small_and_carries_no_other(name):
     html = live.page("puzzle", {"name": name})
-    assert len(html.encode()) < 32_000
+    assert len(html.encode()) < 40_000
     assert {other for other in NAMES if f"function {other}(" in html} == {name}
+
+
+def test_a_puzzle_has_a_limit_of_its_own(monkeypatch):
+    puzzle = live.COMPONENTS["puzzle"]
+    assert puzzle.most > live.MAX_BYTES and live.COMPONENTS["cell"].most == live.MAX_BYTES
+    monkeypatch.setitem(live.COMPONENTS, "puzzle", puzzle._replace(most=20_000))
+    with pytest.raises(ValueError, match="at most 20000 bytes of HTML; got 2"):
+        live.page("puzzle", {"name": "merge"})
 
 
 GRADIENTS = """function backward([s, v, m, u, o], grad) {

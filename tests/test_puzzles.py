@@ -65,6 +65,73 @@ def test_a_known_mistake_is_named(name, mistake):
     assert verdict.kind in ("wrong", "raised", "costly")
 
 
+MASKED_LATE = "masked after the exponential: inf · 0 is NaN"
+
+
+def blocks(local, mask):
+    """`blocked` as a reader writes it: the sums of each block, and of those before it unless it is `local`."""
+
+    def blocked(s, v, C):
+        top, u, w, outputs = -np.inf, 0.0, 0.0, []
+        for first in range(0, len(s), C):
+            sb, vb = s[first : first + C], v[first : first + C]
+            if local:
+                top, u, w = -np.inf, 0.0, 0.0
+            m = np.maximum(np.maximum.accumulate(sb), top)
+            W, old = mask(sb.T - m), np.exp(top - m)
+            us, ws = W.sum(axis=1, keepdims=True) + old * u, W @ vb + old * w
+            outputs.append(ws / us)
+            top, u, w = m[-1], us[-1], ws[-1]
+        return np.concatenate(outputs)
+
+    return blocked
+
+
+def early(x):
+    return np.exp(np.where(np.tri(len(x)) > 0, x, -np.inf))
+
+
+def late(x):
+    return np.exp(x) * np.tri(len(x))
+
+
+@pytest.mark.parametrize(
+    ("local", "mask", "mistake", "shown"),
+    [
+        (False, early, None, None),
+        (False, late, MASKED_LATE, "(a ramp)"),
+        (True, early, "each block begins anew: nothing is carried", "(a last block that is shor"),
+    ],
+)
+def test_blocked_is_told_what_went_wrong_and_nothing_else(local, mask, mistake, shown):
+    verdict = check(blocks(local, mask))
+    assert verdict.mistake == mistake and bool(verdict) == (mistake is None)
+    assert mistake is None or shown in verdict.text
+
+
+def test_backward_is_told_that_it_masks_late():
+    def backward(kept, grad_o):
+        s, v, m, u, o = kept
+        y, W = grad_o / u, late(s.T - m)
+        h = (y * o).sum(axis=1, keepdims=True)
+        by_v = W.T @ y
+        return (v * by_v).sum(axis=1, keepdims=True) - W.T @ h, by_v
+
+    verdict = check(backward)
+    assert verdict.mistake == MASKED_LATE and "(a steep ramp)" in verdict.text
+
+
+@pytest.mark.parametrize(("guarded", "end"), [(True, "though w / u is right"), (False, "give NaN")])
+def test_merge_is_told_that_its_maximum_is_the_logarithm_of_a_sum(guarded, end):
+    def merge(left, right):
+        m = np.logaddexp(left.m, right.m)
+        f, g = np.exp(np.array([left.m, right.m]) - (0 if guarded and np.isinf(m) else m))
+        return m, f * left.u + g * right.u, f * left.w + g * right.w
+
+    found = check(merge).mistake
+    assert found.startswith("m is the logarithm of a sum, not the larger") and found.endswith(end)
+
+
 def test_mistakes_are_made_without_warnings():
     """A warning would print the path of this package into a notebook."""
     with np.errstate(all="raise"):

@@ -322,6 +322,12 @@ MERGE = {
     "the smaller maximum is taken": _merge(_both, top=min),
     "the right-hand maximum is taken": _merge(_both, top=lambda a, b: b),
     "the maximum is not below 0": _merge(_both, top=lambda a, b: max(a, b, 0.0)),
+    "m is the logarithm of a sum, not the larger maximum, though w / u is right": _merge(
+        _both, top=np.logaddexp
+    ),
+    "m is the logarithm of a sum, not the larger maximum, and two empty sets give NaN": _merge(
+        _both, top=np.logaddexp, ruled=False
+    ),
     "the outputs are added, not the sums": _merge(
         lambda p: (p.top, p.f * p.a.u + p.g * p.b.u, p.f * p.a.w / p.a.u + p.g * p.b.w / p.b.u)
     ),
@@ -510,7 +516,7 @@ def blocked(s, v, C):
     return _blocks()(s, v, C)
 
 
-def _blocks(carry=None, lower=0, own=False, cut=False, join=None):
+def _blocks(carry=None, lower=0, own=False, cut=False, join=None, late=False, local=False):
     """The blocked sums, with another carry, another triangle or another maximum."""
 
     def function(s, v, C):
@@ -522,15 +528,21 @@ def _blocks(carry=None, lower=0, own=False, cut=False, join=None):
                 break
             m = np.maximum.accumulate(np.maximum(block, top))
             m = np.full_like(m, m[-1, 0]) if own else m
-            weights = np.exp(np.where(np.tri(len(block), k=lower) > 0, block.T - m, -INF))
+            weights = _weights(block, m, lower, late)
             factor = np.exp(top - m) if carry is None else carry(top, m)
             alone = weights @ x
             y = alone + factor * past if join is None else join(alone, factor * past)
-            top, past = m[-1, 0], (y if join != _before else alone)[-1:]
+            top, past = -INF if local else m[-1, 0], (y if join != _before else alone)[-1:]
             outputs.append(y[:, 1:] / y[:, :1])
         return np.concatenate(outputs) if outputs else np.zeros((0, v.shape[1]))
 
     return function
+
+
+def _weights(s, m, lower, late):
+    """The triangle of weights, row k measured by m[k]; masked late, what overflows above it becomes NaN."""
+    seen = np.tri(len(s), k=lower)
+    return np.exp(s.T - m) * seen if late else np.exp(np.where(seen > 0, s.T - m, -INF))
 
 
 def _before(alone, carried):
@@ -548,13 +560,15 @@ def quadratic(s, v, C):
 
 
 BLOCKED = {
-    "each block begins anew: nothing is carried": _blocks(lambda top, m: np.zeros_like(m)),
+    "each block begins anew: nothing is carried": _blocks(local=True),
+    "the maximum is carried, the sums are not": _blocks(lambda top, m: np.zeros_like(m)),
     "what is carried is not rescaled to the new maximum": _blocks(
         lambda top, m: np.full_like(m, top > -INF)
     ),
     "only the block before is carried, not all before it": _blocks(join=_before),
     "the numerator is carried, the denominator is not": _blocks(join=_numerator_only),
     "one maximum serves a whole block: weights underflow to 0 / 0": _blocks(own=True),
+    "masked after the exponential: inf · 0 is NaN": _blocks(late=True),
     "a prefix sees its whole block, later tokens too": _blocks(lower=10**6),
     "token k is missing from its own prefix": _blocks(lower=-1),
     "a last block that is shorter is left out": _blocks(cut=True),
@@ -576,6 +590,8 @@ def blocked_cases():
         ("two blocks", (s, v, 2)),
         ("blocks of one", (s, v, 1)),
         ("equal scores", (np.zeros((4, 1)), v, 2)),
+        # e^720 overflows, e^-720 does not yet underflow: it tells masking late from one maximum for a block
+        ("a ramp", (720.0 * np.arange(4)[:, None], v, 2)),
         ("a steep ramp", (1000.0 * np.arange(4)[:, None], v, 2)),
         ("a steep ramp downwards", (-1000.0 * np.arange(4)[:, None], v, 2)),
     ]
@@ -598,12 +614,12 @@ def backward(kept, grad_o):
     )
 
 
-def _backward(scores, transpose=True, lower=0, divide=True):
+def _backward(scores, transpose=True, lower=0, divide=True, late=False):
     """The backward pass, with other gradients of the scores or other weights."""
 
     def function(kept, g):
         s, v, m, u, o = kept
-        W = np.exp(np.where(np.tri(len(s), k=lower) > 0, s.T - m, -INF))
+        W = _weights(s, m, lower, late)
         p = SimpleNamespace(v=v, o=o, u=u, W=W if transpose else W.T, g=g / u if divide else g)
         p.by_v, p.h = p.W.T @ p.g, (p.g * o).sum(axis=1, keepdims=True)
         return scores(p), p.by_v
@@ -635,6 +651,7 @@ BACKWARD = {
     "nothing is divided by the denominator": _backward(_right, divide=False),
     "token i is missing from its own output": _backward(_right, lower=-1),
     "a token changes outputs before it too": _backward(_right, lower=10**6),
+    "masked after the exponential: inf · 0 is NaN": _backward(_right, late=True),
     "the output of the token itself is taken for that of the prefix": _backward(
         lambda p: ((p.v - p.o) * p.by_v).sum(axis=1, keepdims=True)
     ),

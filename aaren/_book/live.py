@@ -39,6 +39,7 @@ class Component(NamedTuple):
     picture: Callable[[Mapping[str, Any]], tuple[str, str]]  # (SVG, alternative text)
     label: str  # its name for a screen reader
     parts: tuple[str, ...] = ()  # files before its own; with them it calls nothing of the engine
+    most: int = MAX_BYTES  # of HTML, in bytes
 
 
 def live(component: str, /, **options: Any) -> None:
@@ -132,8 +133,8 @@ def page(component: str, options: Mapping[str, Any]) -> str:
     )
     given = (_json(checked.get(name, "")) for name in ("model", "beats", "around"))
     size = len(text.encode()) - len(source) - sum(map(len, given))
-    if size > MAX_BYTES:
-        raise ValueError(f"a component must have at most {MAX_BYTES} bytes of HTML; got {size}.")
+    if size > kind.most:
+        raise ValueError(f"a component must have at most {kind.most} bytes of HTML; got {size}.")
     return text
 
 
@@ -899,6 +900,7 @@ COMPONENTS = {
         _puzzle_picture,
         "A puzzle in JavaScript, checked in this page",
         ("judge",),
+        40_000,  # beside the editor and the judge it holds an answer, a dozen mistakes and the inputs
     ),
     "heartbeat": Component(
         _heartbeat_options, _heartbeat_picture, "A heartbeat and a trained model, in this page"

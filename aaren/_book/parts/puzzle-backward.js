@@ -22,9 +22,9 @@ function backward(kept, grad_o) {
 }
 // -- mistakes
 const mistakes = () => {
-  const made = (scores, { turned = false, sees = (i, k) => i <= k, divide = true } = {}) => ([s, v, m, u, o], grad) => {
+  const made = (scores, { turned = false, sees = (i, k) => i <= k, divide = true, late = false } = {}) => ([s, v, m, u, o], grad) => {
     const g = grad.map((row, k) => row.map((x) => divide ? x / u[k][0] : x));
-    let W = s.map((_, k) => s.map(([x], i) => sees(i, k) ? Math.exp(x - m[k][0]) : 0)); // row k, column i
+    let W = s.map((_, k) => s.map(([x], i) => late ? Math.exp(x - m[k][0]) * sees(i, k) : sees(i, k) ? Math.exp(x - m[k][0]) : 0)); // row k, column i
     if (turned) W = W.map((_, k) => W.map((row) => row[k]));
     const back = (x) => W.map((_, i) => x[0].map((_, d) => W.reduce((sum, row, k) => sum + row[i] * x[k][d], 0)));
     const byV = back(g), h = g.map((row, k) => [dot(row, o[k])]);
@@ -39,6 +39,7 @@ const mistakes = () => {
     "nothing is divided by the denominator": made(right, { divide: false }),
     "token i is missing from its own output": made(right, { sees: (i, k) => i < k }),
     "a token changes outputs before it too": made(right, { sees: () => true }),
+    "masked after the exponential: inf · 0 is NaN": made(right, { late: true }),
     "the output of the token itself is taken for that of the prefix": made((own, pulled, outputs) => right(own, outputs)),
     // an input: what the forward pass keeps of scores (T, 1) and values (T, D)
     kept: (s, v) => {

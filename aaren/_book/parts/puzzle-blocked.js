@@ -31,7 +31,7 @@ function blocked(s, v, C) {
 // -- mistakes
 const mistakes = () => {
   // sums are [u, ...w]: what a block makes alone, and what it carries
-  const made = ({ carry = (top, m) => Math.exp(top - m), sees = (i, k) => i <= k, own = false, cut = false, join = (alone, past) => alone.map((x, i) => x + past[i]), forgets = false }) => (s, v, C) => {
+  const made = ({ carry = (top, m) => Math.exp(top - m), sees = (i, k) => i <= k, own = false, cut = false, join = (alone, past) => alone.map((x, i) => x + past[i]), forgets = false, late = false, local = false }) => (s, v, C) => {
     let top = -Infinity, past = [0, ...v[0].map(() => 0)], outputs = [];
     for (let first = 0; first < s.length; first += C) {
       const block = s.slice(first, first + C).map(([x]) => x);
@@ -39,22 +39,24 @@ const mistakes = () => {
       let now = top, m = block.map((x) => now = Math.max(now, x)), before = past;
       if (own) m = m.map(() => now);
       block.forEach((_, k) => {
-        const weights = block.map((x, i) => sees(i, k) ? Math.exp(x - m[k]) : 0);
+        const weights = block.map((x, i) => late ? Math.exp(x - m[k]) * sees(i, k) : sees(i, k) ? Math.exp(x - m[k]) : 0);
         const alone = before.map((_, d) => weights.reduce((sum, p, i) => sum + p * (d ? v[first + i][d - 1] : 1), 0));
         const factor = carry(top, m[k]), y = join(alone, before.map((x) => factor * x));
         past = forgets ? alone : y;
         outputs.push(y.slice(1).map((x) => x / y[0]));
       });
-      top = now;
+      top = local ? -Infinity : now;
     }
     return outputs;
   };
   return {
-    "each block begins anew: nothing is carried": made({ carry: () => 0 }),
+    "each block begins anew: nothing is carried": made({ local: true }),
+    "the maximum is carried, the sums are not": made({ carry: () => 0 }),
     "what is carried is not rescaled to the new maximum": made({ carry: (top) => top > -Infinity ? 1 : 0 }),
     "only the block before is carried, not all before it": made({ forgets: true }),
     "the numerator is carried, the denominator is not": made({ join: (alone, past) => alone.map((x, i) => i ? x + past[i] : x) }),
     "one maximum serves a whole block: weights underflow to 0 / 0": made({ own: true }),
+    "masked after the exponential: inf · 0 is NaN": made({ late: true }),
     "a prefix sees its whole block, later tokens too": made({ sees: () => true }),
     "token k is missing from its own prefix": made({ sees: (i, k) => i < k }),
     "a last block that is shorter is left out": made({ cut: true }),

@@ -19,6 +19,7 @@ const mistakes = () => {
     return [m, ...pick(a, b, Math.exp(a.m - ruler), Math.exp(b.m - ruler))];
   };
   const both = (a, b, f, g) => [f * a.u + g * b.u, f * a.w + g * b.w];
+  const logaddexp = (a, b) => a === b ? a + Math.log(2) : Math.max(a, b) + Math.log1p(Math.exp(-Math.abs(a - b)));
   return {
     "two empty sets give NaN: -inf - (-inf) is not a number": made(both, Math.max, false),
     "the right-hand sums are not rescaled": made((a, b, f) => both(a, b, f, 1)),
@@ -30,6 +31,8 @@ const mistakes = () => {
     "the smaller maximum is taken": made(both, Math.min),
     "the right-hand maximum is taken": made(both, (a, b) => b),
     "the maximum is not below 0": made(both, (a, b) => Math.max(a, b, 0)),
+    "m is the logarithm of a sum, not the larger maximum, though w / u is right": made(both, logaddexp),
+    "m is the logarithm of a sum, not the larger maximum, and two empty sets give NaN": made(both, logaddexp, false),
     "the outputs are added, not the sums": made((a, b, f, g) => [f * a.u + g * b.u, f * a.w / a.u + g * b.w / b.u]),
   };
 };
