@@ -214,6 +214,9 @@ def test_chapters_show_the_components_of_today(html):
     name = re.search('data-component="([a-z]+)"', html)[1]
     assert f'<style class="aaren-look">\n{live._css(name)}</style>' in html
     assert f'<script class="aaren-code">\n{live.script(name)}</script>' in html
+    if name == "puzzle":  # its mistakes and inputs are among the options
+        shown = json.loads(re.search('class="aaren-options">(.*?)</script>', html)[1])
+        assert html == live.page(name, {"name": shown["name"], "todo": shown["todo"]})
 
 
 @pytest.mark.parametrize(
