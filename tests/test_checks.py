@@ -171,6 +171,10 @@ def test_numbers_and_names():
         ),
     ):
         _checks.activation("swoosh")
+    with pytest.raises(ValueError, match="^`name` must be an array of numbers; got str: "):
+        _checks.sequence("high", "name")
+    with pytest.raises(ValueError, match="^name was built for 4 features; got an input with 3, of"):
+        _checks.features(keras.KerasTensor((2, None, 3)), 4, "name")
     assert _checks.optional("json", "it", "data").dumps(1) == "1"
     with pytest.raises(ImportError) as error:
         _checks.optional("aaren_no.such", "`it`", "data")
@@ -191,7 +195,11 @@ def test_layers_say_who_they_are_and_what_was_wrong(make):
     layer, x = make(), np.zeros((2, 5, 4), "float32")
     layer(x)
     of = "attention_0" if isinstance(layer, ScanRNNAttentionModel) else "name"
-    with pytest.raises(ValueError, match=f"{of} was built for 4 features; got an input with 3, of"):
+    words = re.escape(
+        f"{of} was built for 4 features; got an input with 3, of shape (2, 5, 3). "
+        "Send inputs of the first size, or make a new layer."
+    )
+    with pytest.raises(ValueError, match=words):
         layer(x[..., :3])
     with pytest.raises(ValueError, match=f"input of {of} must have shape .*; got shape"):
         layer(np.zeros((2, 5, 4, 1), "float32"))
@@ -257,3 +265,14 @@ def test_symbols_and_tensors_pass_as_they_are():
     inputs = keras.Input((5, 3)), keras.Input((5, 3, 4)), keras.Input((5, 3))
     outputs = aaren.prefix_attention(inputs[0], inputs[1], log_decay=inputs[2])
     assert tuple(outputs.shape) == (None, 5, 3, 4)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="about PyTorch")
+def test_compiled_code_takes_no_numbers_out_of_a_decay():
+    import torch
+
+    double = torch.compile(lambda g: _checks.decay(g) * 2, fullgraph=True, backend="eager")
+    g = -torch.rand(3)
+    assert torch.equal(double(g), g * 2)

@@ -11,6 +11,7 @@ from oracle import numpy
 
 import aaren
 from aaren.layers import Aaren, AarenBlock, AarenCell, LinearSelfAttention, LinearSelfAttentionCell
+from aaren.layers.layer import SequenceLayer
 from aaren.models import AttentionRNN, ScanRNNAttentionModel
 from aaren.ops import last_state
 from aaren.ops.autodiff import with_backward
@@ -77,6 +78,15 @@ def test_symbolic_last_outputs_are_of_the_kind_of_real_ones(return_state, policy
         layer = make(return_sequences=False, return_state=return_state, dtype=policy)
         real = layer(sequence())
         assert kinds(layer(keras.Input((6, 4), batch_size=3))) == kinds(real)
+        masks = keras.tree.flatten(layer.compute_mask(sequence(), np.ones((3, 6), bool)))
+        assert not [mask for mask in masks if mask is not None]
+
+
+@layers
+def test_the_mask_of_a_sequence_taken_from_its_end_is_turned_too(make):
+    mask = np.array([[True, True, False], [True, False, False]])
+    kept = make(go_backwards=True).compute_mask(sequence(3, 2), mask)
+    np.testing.assert_array_equal(numpy(kept), mask[:, ::-1])
 
 
 @pytest.mark.parametrize("dtypes", [["float16"] * 3, ["float32"] * 3, ["float32", "float64"] * 2])
@@ -154,6 +164,45 @@ def test_defaults_are_those_of_the_signature(make, sizes):
     assert config["trainable"] is True and config["name"] and config["dtype"]
 
 
+def test_a_layer_made_of_a_cell_alone_keeps_nothing_and_gives_its_outputs():
+    config = SequenceLayer(AarenCell(2, 3)).get_config()
+    names = ("return_sequences", "return_state", "stateful", "go_backwards")
+    assert [config[name] for name in names] == [True, False, False, False]
+
+
+def test_first_values_are_those_that_were_asked_for():
+    for make in (AarenCell, LinearSelfAttentionCell):
+        cell = make(2, 3, kernel_initializer="ones", bias_initializer="ones")
+        cell.build((None, 4))
+        made = [w for w in cell.weights if w.name != "query"]
+        assert len(made) >= 3 and all((numpy(w) == 1).all() for w in made)
+
+
+def test_parts_have_the_arguments_of_the_whole():
+    shared = dict(recurrent_dropout=0.25, forget="gate", window=5)
+    block = AarenBlock(2, 3, seed=7, **shared)
+    block.build((None, None, 4))
+    config = block.attention.get_config()
+    assert {name: config[name] for name in shared} == shared
+    assert [config[name] for name in ("heads", "dim", "seed")] == [2, 3, 7]
+    for make in (ScanRNNAttentionModel, AttentionRNN):
+        kept = dict(shared, dropout=0.5, concat_heads=True)
+        model = make([2, 4], [3, 5], "tanh", "relu", seed=7, **kept)
+        for i, part in enumerate(model.parts):
+            config = part.get_config()
+            assert {name: config[name] for name in kept} == kept
+            names = ("heads", "dim", "activation", "seed")
+            wanted = [(2, 3, "tanh", 7), (4, 5, "relu", 8)][i]
+            assert tuple(config[name] for name in names) == wanted
+
+
+def test_the_loop_of_a_model_has_the_precision_of_its_states():
+    policies = {"float32": "float32", "mixed_float16": "float32", "float64": "float64"}
+    for policy, wanted in policies.items():
+        model = AttentionRNN([2], [3], dtype=policy)
+        assert model.rnn.compute_dtype == model.rnn.cell.compute_dtype == wanted
+
+
 def test_parts_of_a_block_have_its_precision_and_its_epsilon():
     block = AarenBlock(2, dtype="mixed_bfloat16", epsilon=0.25)
     block.build((None, None, 4))
@@ -194,6 +243,45 @@ def test_a_one_step_model_is_the_step(make, reset, tmp_path):
 
 
 @layers
+def test_a_one_step_model_keeps_its_state_s_precision_under_a_global_policy(make):
+    policy, layer = keras.config.dtype_policy(), make(dtype="float32")
+    layer.build((None, None, 4))
+    x, state = ops.convert_to_tensor(sequence()[:, 0]), layer.get_initial_state(3)
+    for _ in range(3):
+        _, state = layer.step(x, state)
+    try:
+        keras.config.set_dtype_policy("mixed_float16")
+        inputs = [keras.Input(part.shape[1:], dtype="float32") for part in (x, *state)]
+        y, after = layer.step(inputs[0], inputs[1:])
+        got = keras.Model(inputs, [y, *after])([x, *state])
+    finally:
+        keras.config.set_dtype_policy(policy)
+    y, after = layer.step(x, state)
+    for a, b in zip(got, (y, *after), strict=True):
+        close(a, b, 1e-6)
+
+
+def test_dropout_of_a_cell_s_inputs_and_of_what_it_reads_are_two_things():
+    x, zeros = ops.convert_to_tensor(sequence()[:, 0]), ops.zeros((3, 4))
+    for cell in (AarenCell(2, 3), LinearSelfAttentionCell(2, 3)):
+        cell.build((3, 4))
+        state, read = cell.empty(3), ops.full((3, 2, 3), 3.0)
+        close(cell.step(x, state, noise=(zeros, None))[0], cell.step(zeros, state)[0])
+        close(cell.step(x, state, noise=(None, read))[0], 3.0 * cell.step(x, state)[0])
+
+
+@layers
+def test_whole_numbers_are_dropped_as_floats(make):
+    """What is kept is divided by 0.8, which gives no whole number."""
+    x, layer, other = sequence() * 5, make(dropout=0.2, seed=1), make(dropout=0.2, seed=1)
+    for one in (layer, other):
+        one.build(x.shape)
+    other.set_weights(layer.get_weights())
+    whole = x.astype(int)
+    close(layer(whole, training=True), other(whole.astype("float32"), training=True))
+
+
+@layers
 def test_a_layer_that_was_never_called_takes_a_step(make):
     layer, built = make(seed=1, dropout=0.5, recurrent_dropout=0.5), make()
     built.build((None, None, 4))
@@ -218,6 +306,21 @@ def test_a_step_with_a_reset_forgets_what_was_before(make):
     for row, wanted in enumerate((fresh, on, fresh)):
         close(y[row], wanted[row])
         assert np.abs(numpy(fresh)[row] - numpy(on)[row]).max() > 1e-4
+
+
+@pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
+def test_a_model_goes_on_from_a_state_and_begins_anew_where_it_is_told(make):
+    x, reset, model = sequence(), np.zeros((3, 6), bool), make()
+    model.build(x.shape)
+    reset[1, 4] = True
+    state, steps = model.get_initial_state(3), []
+    for t in range(6):
+        if t == 2:
+            middle = state
+        y, state = model.step(x[:, t], state, reset[:, t])
+        steps.append(y)
+    close(model(x, reset=reset), ops.stack(steps, axis=1))
+    close(model(x[:, 2:], reset=reset[:, 2:], initial_state=middle), ops.stack(steps[2:], axis=1))
 
 
 @pytest.mark.parametrize("causal", [False, True])
@@ -251,7 +354,7 @@ def test_steps_and_dropout_in_other_precisions(make, policy):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_cell_s_states_and_those_that_a_layer_keeps_have_its_precision(dtype):
+def test_a_cell_s_states_and_noise_and_the_states_that_a_layer_keeps_have_its_precision(dtype):
     if dtype == "float64" and keras.backend.backend() == "jax":
         pytest.skip("JAX has no float64 unless it is switched on")
     for cell, parts in (
@@ -261,9 +364,19 @@ def test_a_cell_s_states_and_those_that_a_layer_keeps_have_its_precision(dtype):
         wanted = [(5, size) for size in parts]
         assert kinds(cell.get_initial_state(5)) == [(shape, dtype) for shape in wanted]
         assert cell.compute_output_shape((5, 4)) == ((5, parts[0]), wanted)
+        cell.build((5, 4))
+        assert kinds(cell.input_noise(5, dtype)) == [((5, 4), dtype)]
+        assert kinds(cell.state_noise(5)) == [((5, 2, 3), dtype)]
     layer = Aaren(2, 3, stateful=True, dtype=dtype)
     layer.build((2, 3, 4))
     assert {keras.backend.standardize_dtype(v.dtype) for v in layer.states} == {dtype}
+
+
+def test_values_are_projected_in_the_layer_s_precision():
+    """The first token's value is what its state holds."""
+    layer = Aaren(2, 3, return_state=True, dtype="mixed_float16")
+    *_, values = layer(sequence(1))
+    close(values, ops.cast(ops.cast(values, "float16"), "float32"), 0)
 
 
 def test_linear_attention_projects_in_the_type_that_it_is_told():
@@ -300,6 +413,11 @@ def test_a_pair_of_floats_holds_what_rounding_takes():
     np.testing.assert_allclose(total.astype("float64") + left, wanted, rtol=1e-12)
     same, kept = map(numpy, _times(*map(ops.convert_to_tensor, (a, rest, np.ones_like(a)))))
     assert (same == a).all() and (kept == rest).all()
+    # a split number would overflow here; a factor of 1 splits none
+    _, kept = map(
+        numpy, _times(*map(ops.convert_to_tensor, (a * np.float32(1e36), rest, np.ones_like(a))))
+    )
+    assert (kept == rest).all()
     pair = tuple(map(ops.convert_to_tensor, (a, rest)))
     total, left = map(numpy, _two_sum(pair, ops.convert_to_tensor(b * 1e-3)))
     wanted = a.astype("float64") + rest + (b * np.float32(1e-3))

@@ -56,6 +56,36 @@ def quadratic(scores, values):
     return tf.einsum("bhki,bihd->bkhd", p, values)
 
 
+@pytest.mark.slow
+def test_gradients_of_decays_in_one_graph_for_every_length():
+    @tf.function(input_signature=[*SPEC, SPEC[0]])
+    def run(*inputs):
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            scores, values, decay = inputs
+            loss = tf.reduce_sum(aaren.prefix_attention(scores, values, log_decay=decay))
+        return tape.gradient(loss, inputs)
+
+    for time in (1, 9, 500):
+        scores, values = example(time)
+        decay = -np.abs(scores[:, ::-1]) / 4
+        wanted = oracle.gradients(scores, values, np.ones_like(values), log_decay=decay)
+        for got, want in zip(run(scores, values, decay), wanted, strict=True):
+            assert np.abs(got - want).max() <= 1e-5 * max(np.abs(want).max(), 1e-2)
+
+
+@pytest.mark.slow
+def test_a_graph_of_any_batch_takes_a_state_of_a_known_one():
+    layer, x = aaren.layers.Aaren(2, 3), np.ones((3, 5, 4), "f")
+    layer.build((None, None, 4))
+
+    @tf.function(input_signature=[tf.TensorSpec((None, None, 4))])
+    def run(x):
+        return layer(x, initial_state=layer.get_initial_state(3))
+
+    np.testing.assert_allclose(run(x), layer(x), atol=1e-6)
+
+
 def test_gradients_equal_autodiff_in_float64():
     scores, values = example(300)
     upstream = np.random.default_rng(1).normal(size=values.shape)
