@@ -62,7 +62,7 @@ def test_four_ways_to_one_result(layer, cell, extra, concat_heads, time):
 
 def test_aaren_is_softmax_attention_with_its_query():
     x = sequence()
-    layer = Aaren(heads=2, dim=4)
+    layer = Aaren(heads=2, dim=4, bias_initializer="ones")
     got = numpy(layer(x))
     query, keys, values, bias = (w.astype("float64") for w in layer.get_weights())
     k, v = ((x @ kernel).reshape(3, 37, 2, 4) for kernel in (keys, values))
@@ -77,7 +77,7 @@ def test_aaren_is_softmax_attention_with_its_query():
 @pytest.mark.parametrize("causal", [False, True])
 def test_linear_attention_is_its_quadratic_form(causal):
     x = sequence()
-    layer = LinearSelfAttention(heads=2, dim=4, causal=causal)
+    layer = LinearSelfAttention(heads=2, dim=4, causal=causal, bias_initializer="ones")
     got = numpy(layer(x))
     q, k, v, bias = (w.astype("float64") for w in layer.get_weights())
     q, k, v = ((x @ kernel).reshape(3, 37, 2, 4) for kernel in (q, k, v))
