@@ -6,9 +6,11 @@
 import functools
 import importlib
 import json
+import queue
 import re
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -279,6 +281,8 @@ def small_book(extension, tmp_path_factory):
         with pytest.MonkeyPatch.context() as patch, patch_docutils(source), docutils_namespace():
             patch.setattr(extension, "ROOT", clone(tmp_path_factory.mktemp("clone"), origin))
             patch.delenv("BOOK_URL", raising=False)
+            # its manager is a forked process, which would hold the pipe to a browser open, and the tests from ending
+            patch.setattr("sphinx_sitemap.Manager", lambda: SimpleNamespace(Queue=queue.Queue))
             quiet = {"status": None, "warningiserror": True}
             Sphinx(source, source, output, output / "trees", "html", **quiet).build()
         return lambda page: BeautifulSoup((output / page).read_text("utf-8"), "html.parser")
