@@ -142,39 +142,38 @@ def _find(function):
 
 def _judge(name, puzzle, function):
     """The verdict: the first case that fails decides, then the cost."""
-    cases, drawn = puzzle.cases(), []
+    cases, every = puzzle.cases(), []
     for number, (about, args) in enumerate(cases):
         found = _call(function, args)
-        drawn = _rounds(found) if number == puzzle.drawn else drawn
         expected = _expected(puzzle, args, found)
+        every.append((args, found, expected))
         trouble = _trouble(name, puzzle, args, found, expected)
         if trouble is None:
             continue
         kind, text = trouble
         if kind == "not yet":
             return Verdict(name, kind, text)
-        mistake, stages = None, {}
+        mistake, stages, drawn = None, {}, []
         if kind in ("wrong", "raised"):
-            every = _every(puzzle, function, cases)
+            every = _finished(puzzle, function, every, cases)
             mistake, stages = _mistake(puzzle, every), _stages(puzzle, every, number)
-            drawn = _rounds(every[puzzle.drawn][1]) if every and puzzle.drawn else []
-        else:
-            drawn = []
+            drawn = _rounds(puzzle, every)
         shown = f"{name}({', '.join(map(_show, args))})"
         lines = [text.format(about=about, call=shown), *_lines(stages)]
         lines += [f"The mistake: {mistake}."] if mistake else []
         return Verdict(name, kind, "\n".join(lines + drawn), mistake, stages=stages)
-    stages = _stages(puzzle, _every(puzzle, function, cases), 0) if puzzle.parts else {}
+    stages = _stages(puzzle, every, 0) if puzzle.parts else {}
     if "missing" in map(stages.get, puzzle.parts):
         lines = [f"{name}: not yet, for {len(cases)} inputs:", *_lines(stages)]
         return Verdict(name, "not yet", "\n".join(lines), stages=stages)
     verdict = _cost(name, puzzle, function, len(cases))
-    return replace(verdict, text="\n".join([verdict.text, *drawn]))
+    return replace(verdict, text="\n".join([verdict.text, *_rounds(puzzle, every)]))
 
 
-def _rounds(found):
+def _rounds(puzzle, every):
     """The merges of 8 letters, a line for each round: whatever could be done at once stands side by side."""
-    rounds = sorted(found.args[1].rounds.items()) if found.error is None else []
+    found = every[puzzle.drawn][1] if puzzle.drawn and every else None
+    rounds = sorted(found.args[1].rounds.items()) if found and found.error is None else []
     if not rounds:
         return []
     lines = [
@@ -310,11 +309,11 @@ def _empty(part):
     return part is None or part is ...
 
 
-def _every(puzzle, function, cases):
+def _finished(puzzle, function, every, cases):
     """What the function does with each input: (arguments, found, expected); nothing where it does not end."""
-    every = []
+    every = list(every)
     with contextlib.redirect_stdout(io.StringIO()):  # what it prints was read up to here
-        for _, args in cases:
+        for _, args in cases[len(every) :]:
             found = _call(function, args)
             if not found.ended:
                 return []

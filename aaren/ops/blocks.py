@@ -24,10 +24,8 @@ from keras import ops
 BLOCK = 16  # steps in a block: 8 to 16 was fastest on CPUs
 LEVELS = 6  # depth of the recursion where T is unknown until run time; the last level is one block of any length
 GRID = 16.0  # decays are cut into multiples of 1/16, whose sums are exact, and a rest below 1/32
-HUGE, MOST = (
-    2.0**16,
-    1e30,
-)  # decays beyond the first are summed apart; beyond the second they count as it
+HUGE = 2.0**16  # larger decays are summed apart: beside them the others would lose their digits
+MOST = 1e30  # larger decays count as this, so that no sum of a block overflows
 
 
 def running_max(s, g, m0, level=0):
