@@ -17,7 +17,12 @@ import textwrap
 from pathlib import Path
 from urllib.parse import urlparse
 
+import yaml
 from docutils import nodes
+from sphinx.addnodes import only
+from sphinx.util.docutils import SphinxDirective
+
+from aaren._book import live
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -98,6 +103,18 @@ def describe(app, pagename, templatename, context, doctree):
             return
 
 
+class Live(SphinxDirective):
+    """A component of `aaren.widgets.live` on a Markdown page: its name, then its options as YAML."""
+
+    required_arguments, has_content = 1, True
+
+    def run(self):
+        page = live.page(self.arguments[0], yaml.safe_load("\n".join(self.content)) or {})
+        alt = html.unescape(re.search(r'<img [^>]*alt="([^"]*)"', page)[1])
+        raw = nodes.raw("", page, format="html")
+        return [raw, only("", nodes.paragraph("", alt), expr="not html")]
+
+
 # What Sphinx and its extensions write that readers by ear lose, and what stands there instead
 MENDED = {
     # docutils marks the list of references as one, but its entries with a role that is no list item
@@ -133,6 +150,7 @@ def finish(app, pagename, templatename, context, doctree):
 def setup(app):
     # Jupyter Book sets this value of sphinx_comments, which the book does not load
     app.add_config_value("comments_config", {}, "")
+    app.add_directive("live", Live)
     app.connect("config-inited", configure, priority=100)
     app.connect("html-page-context", describe, priority=400)  # before the card is made
     # after the theme, which makes the other buttons at 501

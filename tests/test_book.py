@@ -211,6 +211,23 @@ def test_what_computes_in_the_page_leaves_a_picture_where_no_script_runs(soup, p
         assert picture["alt"]
 
 
+def test_first_page_begins_with_a_cell_that_answers_to_a_key(visit):
+    opened = visit(f"{TOC['root']}.html")
+    cell = opened.locator("article section > p + p + .aaren-live")
+    grip = cell.get_by_role("slider", name="value of token 3")
+    output = cell.locator(".aaren-box[data-part=o] [data-value]")
+    before, after = {}, {}
+    for numbers in (before, after):
+        numbers["o"] = float(output.get_attribute("data-value"))
+        numbers["v"] = float(grip.get_attribute("aria-valuenow"))
+        grip.press("ArrowUp")
+    assert before["o"] == pytest.approx(26 / 10)  # as in the figure
+    # token 3 has 4 of the 10 votes
+    assert after["v"] > before["v"]
+    assert after["o"] - before["o"] == pytest.approx((after["v"] - before["v"]) * 4 / 10)
+    assert opened.troubles == []
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_page_is_light(book, soup, page):
     """At most 2 MB for the page and its pictures; the theme's files are shared by all pages."""
