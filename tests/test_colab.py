@@ -152,7 +152,7 @@ def test_a_chapter_brings_the_files_that_it_reads(edition, tmp_path, monkeypatch
     ("source", "expected"),
     [
         ("See {eq}`eq-cell`.", "See (3.2)."),
-        ("{eq}`eq-merge`", f"[(4.3)]({BOOK}04-all-prefixes.html#equation-eq-merge)"),
+        ("{eq}`eq-merge`", f"[(4.4)]({BOOK}04-all-prefixes.html#equation-eq-merge)"),
         ("{ref}`4.3 <thm-associative>`", f"[4.3]({BOOK}04-all-prefixes.html#thm-associative)"),
         ("{doc}`glossary`", f"[Notation and words]({BOOK}glossary.html)"),
         ("[two](02-one-softmax.ipynb)", f"[two]({BOOK}02-one-softmax.html)"),

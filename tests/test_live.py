@@ -90,7 +90,7 @@ EVERY = {
     "wave": {"model": stack(), "runs": 6},
     "cell": {},
     "scan": {},
-    "fade": {},
+    "fade": {"values": np.sin(np.arange(60))},
     "state": {},
     "cost": {},
     "puzzle": {"name": "merge"},
@@ -240,6 +240,7 @@ def test_chapters_show_the_components_of_today(html):
         (lambda: show("scan", C=1), "C must be one of .*; got 1"),
         (lambda: show("fade", kept=0.9), "kept must be one of .*; got 0.9"),
         (lambda: show("fade", length=50, window=51), "window must be one of .*; got 51"),
+        (lambda: show("fade", length=50, values=[1, 2]), "values must be 50 to 50 finite numbers"),
         (lambda: show("state", H=9), "H must be one of .*; got 9"),
         (lambda: show("state", n=1), "n must be one of .*; got 1"),
         (lambda: show("puzzle"), "must be those of the component .*got .*'name'"),
@@ -974,13 +975,13 @@ def test_the_bound_holds_for_a_rule_that_does_not_look_and_not_for_one_that_does
 # -- forgetting ---------------------------------------------------------------------------------------------
 
 
-def faded(T, jump, kept, fresh, window, read):
+def faded(signal, kept, fresh, window, read):
     """What is left of each token after `read`, and all outputs, token by token."""
     votes, outputs, left = [], [], None
-    for k in range(1, T + 1):
+    for k in range(1, len(signal) + 1):
         votes = [0 if k == fresh else vote * kept / 100 for vote in votes] + [1]
         seen = votes if not window else [0] * (k - window) + votes[-window:]
-        outputs.append(sum(seen[jump - 1 :]) / sum(seen))
+        outputs.append(sum(vote * value for vote, value in zip(seen, signal)) / sum(seen))
         left = seen if k == read else left
     return left, outputs
 
@@ -1001,7 +1002,7 @@ def test_forgetting_is_that_of_a_loop_over_tokens(visit):
         choices |= change
         for name, to in change.items():
             page.get_by_label(names[name]).fill(str(to))
-        left, outputs = faded(30, 21, **choices)
+        left, outputs = faded([0] * 20 + [1] * 10, **choices)
         bars, signal, shown = values(page, "path[data-values]")
         np.testing.assert_allclose(bars, left, atol=1e-12)
         np.testing.assert_array_equal(signal, [0] * 20 + [1] * 10)
@@ -1014,6 +1015,43 @@ def test_forgetting_is_that_of_a_loop_over_tokens(visit):
             live.page("fade", {"length": 30, "jump": 21, **choices}),
         )
         assert re.search(r"there are (.*) votes", told[0])[1] in words
+
+
+def test_a_signal_that_is_given_fades_as_the_step_does_and_the_step_comes_back(visit):
+    signal = np.random.default_rng(4).normal(size=30).round(2)
+    signal[11] = 5.5
+    options = {"length": 30, "jump": 21, "values": signal, "called": "a noise"}
+    page = visit(live.page("fade", options))
+    step, noise = (page.get_by_role("button", name=name) for name in ("a step", "a noise"))
+    for chosen, other, shown in ((noise, step, signal), (step, noise, np.arange(30) // 20)):
+        chosen.press("Enter")
+        assert [node.get_attribute("aria-pressed") for node in (chosen, other)] == ["true", "false"]
+        for kept, fresh in ((100, 0), (70, 0), (70, 9)):
+            page.get_by_label("kept at each token").fill(str(kept))
+            page.get_by_label("begins anew").fill(str(fresh))
+            _, outputs = faded(shown, kept, fresh, 0, 30)
+            _, drawn, answered = values(page, "path[data-values]")
+            np.testing.assert_array_equal(drawn, shown)
+            np.testing.assert_allclose(answered, outputs, atol=1e-12)
+            words, late = page.locator(".aaren-words").inner_text(), int(np.argmax(outputs))
+            peak = f"value is 5.5, at token 12; the output's is {outputs[late]:.2g}, at token {late + 1}."
+            assert (peak in words, "ones" in words) == (chosen is noise, chosen is step)
+        # the signal's line lies between the two that are named beside it
+        labels = page.locator("svg text").all_text_contents()
+        low, high = (np.floor(min(shown)), np.ceil(max(shown)))
+        assert [f"{low:.0f}".replace("-", "−"), f"{high:.0f}"] == labels[4:6]
+        ys = [
+            float(y)
+            for y in re.findall(r" ([\d.]+)", page.locator("path").nth(1).get_attribute("d"))
+        ]
+        at = [float(page.locator("svg line").nth(i).get_attribute("y1")) for i in (2, 3)]
+        np.testing.assert_allclose(
+            ys, at[0] + (at[1] - at[0]) * (shown - low) / (high - low), atol=0.06
+        )
+
+
+def test_without_another_signal_there_is_none_to_choose(visit):
+    assert visit(live.page("fade", {})).get_by_role("button").count() == 0
 
 
 # -- what it costs ------------------------------------------------------------------------------------------

@@ -62,8 +62,9 @@ def live(component: str, /, **options: Any) -> None:
               "hillis", "blelloch", "blocks" (of `C`) or "tree" (the total only); `forms`: those to choose from;
               `direction`: "forward" or "backward"; `todo`.
             * "fade": ways of forgetting. Of `length` tokens with equal scores those from `jump` on have the value 1, the
-              others 0; `kept`: percent of the past, 50 to 100; `fresh`: the token that begins anew; `window`: in tokens
-              (0: none, for both); `read`: tokens read at first; `todo`.
+              others 0; `values`: a second signal to choose, `length` numbers, and `called`: what it is; `kept`: percent
+              of the past, 50 to 100; `fresh`: the token that begins anew; `window`: in tokens (0: none, for both);
+              `read`: tokens read at first; `todo`.
             * "state": a game. `n` keys pass, `H` numbers may be kept, one is asked for; `seed`; `todo`.
             * "cost": bytes kept and work of Aaren, linear attention and a cache. `layers`, `heads`, `dim`, `length`
               (powers of two but for the layers); `precision`: "float64", "float32" or "float16"; `todo`.
@@ -493,12 +494,17 @@ def _fade_options(
     fresh=0,
     window=0,
     read=None,
+    values=None,
+    called="a heartbeat",
     todo="Let the past lose weight: move a slider, and see how soon the output follows the jump.",
 ):
     _one_of("length", length, range(10, 121))
     tokens = range(length + 1)
+    given = None if values is None else _numbers("values", values, length, length, -1e9)
     return {
         "length": length,
+        "values": given,
+        "called": str(called),
         "jump": _one_of("jump", jump, tokens[2:]),
         "kept": _one_of("kept", kept, range(50, 101)),
         "fresh": _one_of("fresh", fresh, tokens),
