@@ -106,7 +106,7 @@ class AarenCell(Cell):
     # -- what a token is -----------------------------------------------------------------------------------
 
     def weigh(self, x, dtype):
-        """Scores s = q·(x W_k)/√d, values v = x W_v + b, and logarithms of what is kept, for x (..., F).
+        """Scores s = q·(x W_k)/√D, values v = x W_v + b, and logarithms of what is kept, for x (..., F).
 
         The query is the same for every token, so q·(x W_k) = x·(W_k q): one product with a vector a head
         takes the place of all keys. Scores stand in exponents, so they are made in full precision.
@@ -117,7 +117,7 @@ class AarenCell(Cell):
         return scores, values, self.log_decay(exact)
 
     def score_kernel(self):
-        """κ = W_k q / √d for each head, (F, H)."""
+        """κ = W_k q / √D for each head, (F, H)."""
         keys = ops.reshape(self.key_kernel, (self.features, self.heads, self.dim))
         kernel = ops.sum(keys * self.query, axis=-1) / math.sqrt(self.dim)
         return ops.cast(kernel, self.state_dtype)
@@ -217,7 +217,7 @@ def _many_spans(shape, dtype=None):
 class Aaren(SequenceLayer):
     """Softmax attention over every prefix, with a learned query: an attention layer that is an RNN.
 
-    Head h scores token i by s_i = q_h·(x_i W_k)/√d and gives, for every prefix k, the softmax of s_1 … s_k times
+    Head h scores token i by s_i = q_h·(x_i W_k)/√D and gives, for every prefix k, the softmax of s_1 … s_k times
     the values x_i W_v + b. Training runs over all prefixes in parallel; `step` takes one token at a time with
     a state of fixed size.
 
@@ -236,7 +236,7 @@ class Aaren(SequenceLayer):
         use_bias: whether values have a bias. (A bias of keys would not change a softmax.)
         kernel_initializer, bias_initializer, kernel_regularizer: as in `keras.layers.Dense`.
         seed: of the dropout masks.
-        forget: None: nothing is forgotten, and the newest token of k weighs about 1/k. "constant": each head
+        forget: None: nothing is forgotten; of k tokens with equal scores the newest weighs 1/k. "constant": each head
             keeps a learned share of the past at every token. "gate": a share that it computes from the token.
         window: only the last `window` tokens count.
         go_backwards: take the sequence from its end, as the backward layer in `keras.layers.Bidirectional`.
@@ -252,8 +252,9 @@ class Aaren(SequenceLayer):
     Raises:
         ValueError: an argument out of range, or an input of another shape; the message names it.
 
-    Single steps without forgetting: in float32 the sums of `step` lose their newest tokens past some 10⁶ equal
-    ones. `get_initial_state(batch_size, compensated=True)` gives a state whose sums do not, past 10⁸.
+    Single steps without forgetting: in float32 the sums of `step` lose the small terms of normal scores from about
+    10⁶ tokens on, and stand still at 2²⁴ terms of equal scores. `get_initial_state(batch_size, compensated=True)`
+    gives a state whose sums do neither, past 10⁸.
 
     Example:
 
