@@ -1,6 +1,6 @@
 // Reads {script, options, codes, seconds} as JSON from the standard input: the judge, a puzzle, and what readers might
 // have written. Runs each as the page's worker would. Writes {known: the names of the known mistakes, verdicts}; a code
-// that is {mistake: its name} stands for that mistake.
+// that is {mistake: its name} stands for that mistake. A verdict has `after` if something is drawn below it.
 import { readFileSync } from "node:fs";
 import vm from "node:vm";
 
@@ -12,12 +12,12 @@ const right = `(() => { ${answer}\nreturn ${name}; })()`;
 
 const verdict = (given) => {
   const code = given.mistake ? `const ${name} = ${mistakes}(${right})[${JSON.stringify(given.mistake)}];` : given;
-  let where, found, done;
+  let where, found, done, after;
   const postMessage = (data) => {
     structuredClone(data);
     where = data.where || where;
     found = data.verdict || found;
-    done = data.done;
+    ({ done, after } = data);
   };
   try {
     vm.runInNewContext(program(options, code), { postMessage }, { filename: "blob:null/1", timeout: 1000 * seconds });
@@ -26,8 +26,8 @@ const verdict = (given) => {
     const [, line] = error.stack.match(/blob:null\/1:(\d+)/);
     return broken(name, `Uncaught ${error.name}: ${error.message}`, Number(line), code);
   }
-  return done ? found : null;
+  return done ? after ? { ...found, after } : found : null;
 };
 
-const { more, sweeps, drawing, kept, ...known } = new Function(`return ${mistakes}(() => {})`)();
+const { more, sweeps, drawing, kept, after, ...known } = new Function(`return ${mistakes}(() => {})`)();
 process.stdout.write(JSON.stringify({ known: Object.keys(known), verdicts: codes.map(verdict) }));

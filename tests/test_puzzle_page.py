@@ -3,6 +3,7 @@
 import functools
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,11 +11,12 @@ import pytest
 from aaren import puzzles
 from aaren._book import live
 from aaren._book import puzzles as inside
-from aaren._book.answers import PUZZLES
+from aaren._book.answers import PUZZLES, Kept
 from aaren.puzzles import check
 from tests.test_engine import node
 
 NAMES = list(PUZZLES)
+CHAPTERS = Path(__file__).resolve().parent.parent / "chapters"
 
 
 def given(name):
@@ -75,7 +77,11 @@ def test_python_s_answers_are_right_for_every_input(name):
         for table in (answers, [*answers[:-1], [*answers[-1][:-1], answers[0][-1]]])
     ]
     right, wrong = judged(name, *codes)["verdicts"]
-    assert right["text"] == f"{name}: right, for {len(answers)} inputs."
+    # who takes no exponential has the answers from elsewhere
+    assert right["kind"] == ("uncounted" if name == "blocked" else "right")
+    assert right["text"].startswith(
+        f"{name}: every" if name == "blocked" else f"{name}: right, for {len(answers)} inputs."
+    )
     assert wrong["kind"] == "wrong"
 
 
@@ -103,6 +109,35 @@ def test_the_engine_solves_a_puzzle_too():
     own = "function blocked(s, v) { return prefixAttention(s.map(([x]) => x), v).outputs; }"
     found = verdict("blocked", engine + own)
     assert found["kind"] == "right" and found["cost"] == {"exponentials": 256}
+
+
+def test_exponentials_are_counted_by_other_names_and_what_cannot_be_counted_does_not_pass():
+    right = given("blocked")["answer"]
+    for code in (
+        "const { exp } = Math;\n" + right.replace("Math.exp(", "exp("),
+        right.replace("Math.exp(", "Math.pow(Math.E, "),
+        "/** e ** x */ // 2 ** 3\n" + right,
+        "const exp = (x) => Math.expm1(x) + 1;\n" + right.replace("Math.exp(", "exp("),
+    ):
+        found = verdict("blocked", code)
+        assert (found["kind"], found["cost"]) == ("right", {"exponentials": 448})
+    for power in (
+        right.replace("Math.exp(", "Math.E ** ("),
+        right + "const e = Math.E ** [1].length;",
+    ):
+        found = verdict("blocked", power)
+        assert found["kind"] == "uncounted" and found["text"] == (
+            "blocked: every answer is right, but not all that it takes is seen. What ** takes cannot be counted. "
+            "Take exponentials with Math.exp."
+        )
+    series = (
+        "const exp = (x) => { let y = 1; for (let i = 0; i < 12; i++) y *= f(x / 12); return y; };"
+    )
+    hidden = f"const f = eval('(x) => Math.E *' + '* x');{series}\n" + right.replace(
+        "Math.exp(", "exp("
+    )
+    assert "exponentials 0; so many scores need 127 at least" in verdict("blocked", hidden)["text"]
+    assert verdict("merge", given("merge")["answer"] + "const e = 2 ** 3;")["kind"] == "right"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -191,6 +226,95 @@ def test_merges_are_shown_as_in_python():
         "\n  round 2: a·bc  ab·cd  bc·de  cd·ef  de·fg  ef·gh"
         "\n  round 3: a·bcde  ab·cdef  abc·defg  abcd·efgh"
     )
+
+
+# -- a descent with the reader's own gradient ------------------------------------------------------------------
+
+VOTES, VALUES = np.log([[1.0], [2], [4], [1], [8], [2]]), np.array([[4.0], [1], [3], [2], [1], [5]])
+
+
+def descent(gradients):
+    """The loss at each step, and the votes after the last, as chapter 7 computes them."""
+    s, wanted, losses = VOTES, np.maximum.accumulate(VALUES), []
+    for step in range(101):
+        m = np.maximum.accumulate(s)
+        W = np.exp(np.where(np.tri(6) > 0, s.T - m, -np.inf))
+        u = W.sum(axis=1, keepdims=True)
+        kept = Kept(s, VALUES, m, u, W @ VALUES / u)
+        losses.append(((kept.o - wanted) ** 2).sum() / 2)
+        if step < 100:
+            s = s - 0.5 * gradients(kept, kept.o - wanted)[0]
+    with np.errstate(over="ignore"):
+        return np.array(losses), np.exp(s[:, 0])
+
+
+def test_a_right_gradient_falls_as_in_the_chapter_and_as_finite_differences():
+    after = verdict("backward", given("backward")["answer"], seconds=5)["after"]
+    yours, other = (np.array(line["values"]) for line in after["lines"])
+    losses, votes = descent(puzzles.answer("backward"))
+    np.testing.assert_allclose(yours, losses, rtol=1e-9)
+    np.testing.assert_allclose(other, losses, rtol=1e-3)
+    assert (yours != other).any()
+    told = [f"{losses[step]:.3f} at step {step}" for step in (0, 1, 10, 100)]
+    assert told[::3] == ["10.849 at step 0", "0.020 at step 100"] and told[1] == "3.223 at step 1"
+    assert after["label"].count(", ".join(told)) == 2
+    assert after["said"].endswith("loss 10.849 → 0.020 in 100 steps, as with finite differences.")
+    assert after["rows"][1][1:] == [f"{x:.1f}" for x in votes]
+    chapter = json.loads((CHAPTERS / "07-the-way-back.ipynb").read_text("utf-8"))["cells"]
+    (printed,) = next(cell for cell in chapter if cell["id"] == "descent")["outputs"]
+    for step in (0, 1, 10, 100):
+        assert f"step {step:3}: loss {losses[step]:.3f}\n" in printed["text"]
+    assert printed["text"][-1] == f"votes: {' '.join(after['rows'][1][1:])}\n"
+
+
+FALLS = {
+    "the term with the output is missing from the scores' gradient": "→ 3.500 in 100 steps: it stalls.",
+    "the scores' gradient has the wrong sign": "loss 10.849 → 25.981 in 100 steps: it rises.",
+    "nothing is divided by the denominator": "→ 0.015 in 100 steps, but on another way.",
+    "a token changes outputs before it too": "loss 10.849, and after step 4 no number.",
+    "masked after the exponential: inf · 0 is NaN": "→ 0.020 in 100 steps, as with finite",
+}
+
+
+def test_a_wrong_gradient_is_shown_where_it_leads():
+    known = list(PUZZLES["backward"].mistakes)
+    results = judged("backward", *({"mistake": mistake} for mistake in known), seconds=5)[
+        "verdicts"
+    ]
+    for mistake, found in zip(known, results, strict=True):
+        yours, other = (line["values"] for line in found["after"]["lines"])
+        expected, _ = descent(puzzles.mistakes("backward")[mistake])
+        yours = np.array([np.nan if x is None else x for x in yours])  # JSON has no NaN
+        np.testing.assert_allclose(yours, expected, rtol=1e-6)
+        assert other[100] == pytest.approx(0.0197, abs=1e-4)
+        assert FALLS.get(mistake, "") in found["after"]["said"]
+        same = "as with finite differences." in found["after"]["said"]
+        assert same != ("Finite differences end at 0.020." in found["after"]["said"])
+    sign = results[known.index("the scores' gradient has the wrong sign")]["after"]["lines"][0][
+        "values"
+    ]
+    assert sign[100] > sign[0]
+
+
+def test_a_descent_needs_a_gradient_by_the_scores_and_changes_no_verdict():
+    right = given("backward")["answer"].replace("function backward", "const right = function")
+    ends = {
+        "[null, byV]": None,
+        "[byV.map(() => 0), byV]": None,
+        "[byV.map(() => ['much']), byV]": None,
+        "[v.map(() => [0]), null]": "loss 10.849 → 10.849 in 100 steps: it stalls.",
+    }
+    for end, said in ends.items():
+        found = verdict("backward", GRADIENTS % end, seconds=5)
+        assert said in found["after"]["said"] if said else "after" not in found
+    # 6 tokens are those of the descent alone
+    for six in ("throw new Error();", "return null;", "return [[]];"):
+        body = f"(kept, grad) => {{ if (grad.length === 6) {six} return right(kept, grad); }}"
+        found = verdict("backward", f"{right}\nconst backward = {body};", seconds=5)
+        assert found["text"] == "backward: right, for 9 inputs." and "after" not in found
+    spoils = "(kept, grad) => { const found = right(kept, grad); if (grad.length === 6) kept[0][0][0] = kept[1][0][0] = 9; return found; }"
+    found = verdict("backward", f"{right}\nconst backward = {spoils};", seconds=5)
+    assert "→ 0.020 in 100 steps, as with finite differences." in found["after"]["said"]
 
 
 # -- answers that are none -----------------------------------------------------------------------------------
@@ -437,6 +561,48 @@ def test_by_touch_on_a_phone(visit):
     assert page.get_by_text("const ruler").is_visible()
     page.get_by_role("button", name="Start again").tap()
     assert field.input_value() == given("merge")["stub"]
+
+
+def test_a_descent_is_drawn_and_goes_with_the_next_check(visit):
+    phone = {"viewport": {"width": 390, "height": 844}}
+    page, field, verdict = opened(visit, "backward", **phone)
+    picture, table = page.locator(".aaren-after svg"), page.locator(".aaren-after table")
+    right = given("backward")["answer"]
+    wrong = right.replace("[dot(row, byV[i]) - sum(", "[-dot(row, byV[i]) + sum(")
+    field.fill(wrong)
+    field.press("Control+Enter")
+    page.get_by_role("status").filter(has_text="10.849 → 25.981 in 100 steps: it rises.").wait_for()
+    assert "not right" in verdict.inner_text()
+    label = page.get_by_role("img").get_attribute("aria-label")
+    assert "yours, 10.849 at step 0, 22.300 at step 1" in label
+    assert "finite differences, 10.849 at step 0, 3.223 at step 1" in label
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    ends = picture.locator("[data-values]").evaluate_all(
+        """(lines) => lines.map((line) => { const box = line.getBBox(); return [box.x, box.x + box.width, box.y, line.getPointAtLength(1e6).y]; })"""
+    )
+    for left, right_end, top, _ in ends:
+        assert left == pytest.approx(46) and right_end == pytest.approx(382, abs=9) and top >= 30
+    assert ends[0][3] < ends[1][3]  # the reader's ends above the referee's
+    assert table.get_by_role("row").count() == 4
+    field.fill(right)
+    field.press("Control+Enter")
+    page.get_by_role("status").filter(has_text="as with finite differences.").wait_for()
+    assert verdict.inner_text() == "backward: right, for 9 inputs."
+    page.set_viewport_size({"width": 700, "height": 844})
+    page.wait_for_function("document.querySelector('.aaren-after svg').clientWidth > 600")
+    field.fill(given("backward")["stub"])
+    field.press("Control+Enter")
+    verdict.filter(has_text="not yet").wait_for()
+    assert picture.count() == table.count() == 0 and page.get_by_text("The descent").count() == 0
+
+
+def test_a_descent_without_end_is_stopped_and_its_verdict_told(visit):
+    page, field, verdict = opened(visit, "backward")
+    code = given("backward")["answer"].replace("kept;", "kept;\n  while (s.length === 6);", 1)
+    field.fill(code)
+    field.press("Control+Enter")
+    verdict.filter(has_text="backward: right, for 9 inputs.").wait_for()
+    assert page.locator(".aaren-after svg").count() == 0
 
 
 def test_where_no_worker_may_start_it_says_so(visit):

@@ -2,6 +2,7 @@
 
 import doctest
 import inspect
+import math
 import subprocess
 import sys
 import threading
@@ -107,6 +108,61 @@ def test_blocked_is_told_what_went_wrong_and_nothing_else(local, mask, mistake, 
     verdict = check(blocks(local, mask))
     assert verdict.mistake == mistake and bool(verdict) == (mistake is None)
     assert mistake is None or shown in verdict.text
+
+
+def recurrence(exp, number=lambda x: x):
+    def blocked(s, v, C):
+        m, u, w, outputs = -np.inf, 0.0, np.zeros(v.shape[1]), []
+        for score, value in zip(s[:, 0], v):
+            top = max(m, number(score))
+            old, new = exp(m - top), exp(number(score) - top)
+            m, u, w = top, u * old + new, w * old + new * value
+            outputs.append(w / u)
+        return np.array(outputs)
+
+    return blocked
+
+
+def with_exp(exp, take=lambda x: x):
+    def blocked(s, v, C):
+        s, v = take(s), take(v)
+        m = np.maximum.accumulate(s)
+        W = exp(np.where(np.tri(len(s)) > 0, s.T - m, -np.inf))
+        return W @ v / W.sum(axis=1, keepdims=True)
+
+    return blocked
+
+
+@pytest.mark.parametrize(
+    ("blocked", "kind", "count"),
+    [
+        (with_exp(lambda x: np.exp(x)), "costly", 128 * 128),
+        (with_exp(np.exp), "costly", 128 * 128),  # a name of its own
+        (with_exp(lambda x: np.e**x), "costly", 128 * 128),
+        (with_exp(lambda x: np.power(np.e, x)), "costly", 128 * 128),
+        (with_exp(lambda x: np.exp(x), np.array), "costly", 128 * 128),  # no longer the array given
+        (with_exp(lambda x: np.e**x, np.array), "uncounted", 0),
+        (recurrence(lambda x: math.exp(x)), "right", 256),
+        (recurrence(lambda x: np.exp(x)), "right", 256),
+        (recurrence(math.exp), "uncounted", 0),
+        (recurrence(lambda x: math.e**x, float), "uncounted", 0),
+    ],
+)
+def test_exponentials_are_counted_however_written_or_the_answer_does_not_pass(blocked, kind, count):
+    verdict = check(blocked)
+    assert (verdict.kind, verdict.cost) == (kind, {"exponentials": count})
+    assert ("need 127 at least. Take exponentials with np.exp or math.exp" in verdict.text) == (
+        kind == "uncounted"
+    )
+    assert bool(verdict) == (kind == "right")
+    assert isinstance(np.exp, np.ufunc) and math.exp.__module__ == "math"  # as before
+
+
+def test_squares_and_other_powers_are_no_exponentials():
+    def blocked(s, v, C):
+        return puzzles.answer("blocked")(s + 0 * s**2, v + 0 * v**3.0, C)
+
+    assert check(blocked).cost == {"exponentials": 640}
 
 
 def test_backward_is_told_that_it_masks_late():

@@ -4,6 +4,7 @@ Whoever wants to solve them reads no further. Each has a file parts/puzzle-NAME.
 more, in JavaScript. The inputs stand here alone, and a test compares what both languages say of each mistake.
 """
 
+import contextlib
 import math
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -29,6 +30,7 @@ class Puzzle(NamedTuple):
     more: Callable | None = None  # and what is right there
     sweeps: bool = False  # a wrong answer is told which sweep of the tree fails first
     drawn: int | None = None  # the case of 8 letters, whose merges are shown round by round
+    least: dict[str, int] | None = None  # less of what is counted cannot do: not all of it was seen
 
 
 class Triple(NamedTuple):
@@ -96,8 +98,12 @@ def merges(function, args):
     return {"merges": args[1].merges, "longest chain": max(piece.chain for piece in found)}
 
 
+EXPONENTIALS = np.exp, np.exp2, np.expm1, np.logaddexp, np.logaddexp2
+POWERS = np.power, np.float_power
+
+
 class Counted(np.ndarray):
-    """An array that counts the exponentials which are taken of it and of what is made of it."""
+    """An array that counts the exponentials which are taken of it and of what is made of it, e ** x too."""
 
     def __array_finalize__(self, other):
         self.tally = getattr(other, "tally", None)
@@ -114,7 +120,7 @@ class Counted(np.ndarray):
         if out:
             rest["out"] = tuple(x.view(np.ndarray) if isinstance(x, Counted) else x for x in out)
         result = getattr(ufunc, method)(*bare, **rest)
-        if ufunc in (np.exp, np.exp2, np.expm1):
+        if ufunc in EXPONENTIALS or ufunc in POWERS and isinstance(inputs[1], Counted):
             self.tally.append(np.size(result))
         return out[0] if out else self._count(result)
 
@@ -123,13 +129,43 @@ class Counted(np.ndarray):
         return self._count(result)
 
 
+NAMED = {
+    (module, name): getattr(module, name)
+    for module, names in ((np, ("exp", "exp2", "expm1")), (math, ("exp", "exp2", "expm1", "pow")))
+    for name in names
+}
+
+
+@contextlib.contextmanager
+def _named(tally):
+    """Count by their names too: single numbers and plain arrays do not know that they are counted."""
+
+    def counts(plain):
+        def function(x, *rest, **more):
+            result = plain(x, *rest, **more)
+            if plain not in EXPONENTIALS or not isinstance(x, Counted):
+                tally.append(np.size(result))
+            return result
+
+        return function
+
+    for (module, name), plain in NAMED.items():
+        setattr(module, name, counts(plain))
+    try:
+        yield
+    finally:
+        for (module, name), plain in NAMED.items():
+            setattr(module, name, plain)
+
+
 def exponentials(function, args):
-    """Count the exponentials that are taken of scores and values."""
+    """Count the exponentials that a function takes. Those of e ** x on single numbers nothing can see."""
     tally = []
     s, v = (part.view(Counted) for part in args[:2])
     s.tally = v.tally = tally
-    function(s, v, *args[2:])
-    return {"exponentials": sum(tally)} if tally else {}
+    with _named(tally):
+        function(s, v, *args[2:])
+    return {"exponentials": sum(tally)}
 
 
 # Chapter 2 -----------------------------------------------------------------------------------
@@ -897,9 +933,11 @@ PUZZLES = {
         BLOCKED,
         blocked_cases,
         exponentials,
-        lambda: (np.zeros((128, 1)), np.zeros((128, 1)), 4),
+        # all scores differ, so that none of the ratios e^(s - s') is known to be 1
+        lambda: (37.0 * np.arange(128)[:, None] % 128, np.zeros((128, 1)), 4),
         {"exponentials": 128 * 128 // 4},
         "128 tokens in blocks of 4",
+        least={"exponentials": 127},
     ),
     "backward": Puzzle(
         7,

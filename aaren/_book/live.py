@@ -69,7 +69,7 @@ def live(component: str, /, **options: Any) -> None:
             * "cost": bytes kept and work of Aaren, linear attention and a cache. `layers`, `heads`, `dim`, `length`
               (powers of two but for the layers); `precision`: "float64", "float32" or "float16"; `todo`.
             * "puzzle": a puzzle of `aaren.puzzles` in JavaScript: an editor, and the verdict that `check` gives. `name`:
-              of the puzzle; `todo`.
+              of the puzzle; `todo`. Under `backward` it draws where the reader's gradient leads a descent.
             * "wave": a wave to draw, and a trained model that streams it. `model`: a file of `aaren.stream.save`, a
               `Stream`, or a Keras model, a stack of Aaren layers with as many features as `theta` has frequencies:
               those it was trained on; the reader draws the first, the others run on beside it. `steps`: 20 to 300;
@@ -628,6 +628,8 @@ def _puzzle_options(
         options |= {"drawn": puzzle.drawn, "mistakes": drawing + options["mistakes"]}
     if puzzle.cost:
         options |= {"counted": _sent(puzzle.example()), "limit": puzzle.limit, "size": puzzle.size}
+    if puzzle.least:
+        options["least"] = puzzle.least
     return options
 
 

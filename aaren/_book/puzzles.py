@@ -24,7 +24,8 @@ class Verdict:
     """What `check` found; true if the answer is right."""
 
     name: str
-    kind: str  # "right", "wrong", "costly", "raised", "endless", "changed" or "not yet"
+    # "right", "wrong", "costly", "uncounted", "raised", "endless", "changed" or "not yet"
+    kind: str
     text: str
     mistake: str | None = None  # its name, where it is known
     cost: dict[str, int] = field(default_factory=dict)
@@ -385,6 +386,13 @@ def _cost(name, puzzle, function, count):
     if not cost:
         return Verdict(name, "right", text)
     used, best = _list(cost), _counted(puzzle, puzzle.answer)
+    for what, least in (puzzle.least or {}).items():
+        if cost[what] < least:
+            text = (
+                f"{name}: every answer is right, but not all that it takes is seen. For {puzzle.size}: {used}; "
+                f"so many scores need {least} at least. Take exponentials with np.exp or math.exp, by these names."
+            )
+            return Verdict(name, "uncounted", text, cost=cost)
     if all(cost[what] <= most for what, most in puzzle.limit.items()):
         compared = "as the book's own does" if cost == best else f"the book's own: {_list(best)}"
         return Verdict(name, "right", f"{text} For {puzzle.size}: {used} ({compared}).", cost=cost)

@@ -1,10 +1,11 @@
 // The verdict on a puzzle's answer, as `aaren.puzzles.check` gives it. Neither function may need anything from outside,
 // but `sum` and `dot`: their text runs in a worker, below the reader's own code.
 
-// `reader` is the reader's function, `answer` the right one, `mistakes` makes those that are known, by name.
+// `reader` is the reader's function, `answer` the right one, `mistakes` makes those that are known, by name. With them may
+// stand `after`: what the reader's function leads to, to be drawn below the verdict, which it does not change.
 const judge = (options, code, reader, answer, mistakes, post) => {
-  const { more, sweeps, drawing, kept, ...mutants } = mistakes(answer), known = Object.entries(mutants);
-  const { name, cases, form, returns, counted, limit, size, parts, steps, drawn } = options;
+  const { more, sweeps, drawing, kept, after, ...mutants } = mistakes(answer), known = Object.entries(mutants);
+  const { name, cases, form, returns, counted, limit, least = {}, size, parts, steps, drawn } = options;
 
   // -- inputs: as live.py writes them, and made anew for each call
   class Piece { // a stretch of the sequence, by its letters; `chain` counts merges in a row
@@ -125,13 +126,10 @@ const judge = (options, code, reader, answer, mistakes, post) => {
   };
   const cost = (f) => {
     if (!counted) return {};
-    const exp = Math.exp;
-    let exponentials = 0;
-    Math.exp = (x) => { exponentials += 1; return exp(x); };
-    const { args, value } = call(f, counted);
-    Math.exp = exp;
+    Math.taken = 0; // it is what the program counts
+    const { args, value, error } = call(f, counted);
     const { merges } = args[1];
-    const all = exponentials ? { exponentials } : {};
+    const all = error ? {} : { exponentials: Math.taken };
     if (merges !== undefined && value) Object.assign(all, { merges, "longest chain": Math.max(...value.map((piece) => piece.chain)) });
     return Object.fromEntries(Object.keys(limit).filter((what) => what in all).map((what) => [what, all[what]]));
   };
@@ -190,6 +188,11 @@ const judge = (options, code, reader, answer, mistakes, post) => {
     if (counted) post({ where: `(${size})` });
     const used = cost(reader), best = cost(answer), equal = (one) => list(one) === list(used);
     if (!Object.keys(used).length) return tell("right", text, null, {}, {}, below);
+    const few = Object.entries(least).find(([what, most]) => used[what] < most), powers = /\*\*(?!=?\s*-?\d)/.test(code.replace(/\/\*[^]*?\*\/|\/\/.*/g, ""));
+    if (few || least.exponentials && powers) {
+      const why = powers ? "What ** takes cannot be counted." : `For ${size}: ${list(used)}; so many scores need ${few[1]} at least.`;
+      return tell("uncounted", `${name}: every answer is right, but not all that it takes is seen. ${why} Take exponentials with Math.exp.`, null, used, {}, below);
+    }
     if (Object.entries(limit).every(([what, most]) => used[what] <= most)) {
       return tell("right", `${text} For ${size}: ${list(used)} (${equal(best) ? "as the book's own does" : `the book's own: ${list(best)}`}).`, null, used, {}, below);
     }
@@ -197,14 +200,21 @@ const judge = (options, code, reader, answer, mistakes, post) => {
     tell("costly", `${name}: every answer is right, but it takes too much. For ${size}: ${list(used)}; the book's own: ${list(best)}.`, dear?.[0], used, {}, below);
   };
   run();
-  post({ done: true });
+  let led = null;
+  try {
+    led = after(reader);
+  } catch {
+    // there is none, or this function gives it nothing to draw
+  }
+  post({ after: led, done: true });
 };
 
 // What the worker runs: the reader's code first, so that its lines keep their numbers. Phones like curled quotes and long dashes.
 const program = ({ answer, mistakes, ...options }, code) => {
   const { name } = options;
   return [
-    typed(code),
+    // counted from here on, under other names too
+    `for(const f of["exp","expm1","pow"]){const g=Math[f];Math[f]=(...x)=>{Math.taken+=1;return g(...x)}}${typed(code)}`,
     // the reader may use these two, or have others of their names
     ";((sum = (list) => list.reduce((a, b) => a + b, 0), dot = (a, b) => sum(a.map((x, i) => x * b[i]))) => {",
     `globalThis.sum ??= sum; globalThis.dot ??= dot; (${judge})(${JSON.stringify(options)}, ${JSON.stringify(typed(code))}, typeof ${name} === "undefined" ? null : ${name},`,

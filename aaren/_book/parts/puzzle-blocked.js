@@ -3,6 +3,7 @@
 function blocked(s, v, C) {
   // s: T arrays of one score each, v: T arrays of D values each
   // return the outputs of all prefixes: T arrays of D numbers
+  // Math.exp is counted; ** cannot be
   // sum(list) and dot(a, b) are there for you
 }
 // -- answer

@@ -11,9 +11,10 @@ start("puzzle", (stage, options) => {
   const verdict = make("pre", { class: "aaren-verdict", role: "status" });
   const check = button("Check", () => run()), again = button("Start again", () => { stop(); tell(null, ""); put(stub, 0, field.value.length); field.focus(); });
   const shown = make("details", {}, make("summary", {}, "Show an answer"), make("pre", { class: "aaren-answer", tabindex: 0, "aria-label": "An answer" }, make("code", {}, answer)));
+  const said = make("p", { role: "status" }), board = make("div", { class: "aaren-after" });
   stage.append(
     make("p", {}, options.todo), field, make("div", { class: "aaren-bar" }, check, again, make("small", {}, "Ctrl+Enter checks. Tab indents; Escape, then Tab leaves.")),
-    verdict, shown,
+    verdict, said, board, shown,
   );
 
   // -- the editor
@@ -53,10 +54,39 @@ start("puzzle", (stage, options) => {
   });
   field.addEventListener("input", fit);
 
+  // -- what a puzzle draws of an answer: lines on a logarithmic axis, and a table
+  let figure = null;
+  const draw = () => {
+    board.replaceChildren();
+    write(said, figure ? figure.said : "");
+    if (!figure) return;
+    const { label, lines, unit, head, rows } = figure, width = stage.clientWidth, left = 46, top = 30, tall = 130, height = top + tall + 24;
+    const good = (x) => x > 0 && x < Infinity, powers = lines.flatMap((line) => line.values).filter(good).map(Math.log10);
+    const low = Math.floor(Math.min(...powers)), high = Math.max(low + 1, Math.ceil(Math.max(...powers))), last = lines[0].values.length - 1;
+    const x = (i) => left + i / last * (width - left - 8), y = (power) => top + (high - power) / (high - low) * tall;
+    const svg = make("svg", { role: "img", "aria-label": label, width, height, viewBox: `0 0 ${width} ${height}` });
+    for (let power = low; power <= high; power++) {
+      svg.append(make("line", { x1: left, x2: width, y1: y(power), y2: y(power), stroke: "var(--line)" }), make("text", { x: left - 6, y: y(power) + 4, "text-anchor": "end" }, show(10 ** power)));
+    }
+    for (const i of [0, last / 2, last]) svg.append(make("text", { x: x(i), y: height - 4, "text-anchor": i === last ? "end" : i ? "middle" : "start" }, i ? i : `${unit} 0`));
+    let from = left;
+    lines.forEach(({ name, values }, i) => {
+      const look = { fill: "none", ...(i ? { stroke: "currentColor", "stroke-width": 1.5, "stroke-dasharray": "5 4" } : { stroke: "var(--output)", "stroke-width": 5 }) };
+      const bad = values.findIndex((x) => !good(x)), till = bad < 0 ? values.length : bad, at = (i) => `${x(i).toFixed(1)} ${y(Math.log10(values[i])).toFixed(1)}`;
+      svg.append(make("path", { ...look, d: `M${values.slice(0, till).map((_, i) => at(i)).join("L")}`, "data-values": JSON.stringify(values) }));
+      if (bad > 0) svg.append(make("path", { d: `M${at(bad - 1)}m-6 -6l12 12m0 -12l-12 12`, fill: "none", stroke: "var(--bad)", "stroke-width": 2.5 })); // here it ends
+      svg.append(make("path", { ...look, d: `M${from} 10h24` }), make("text", { x: from + 30, y: 14 }, name));
+      from += 52 + 7 * name.length;
+    });
+    const row = ([name, ...cells], tag, scope) => make("tr", {}, make("th", { scope }, name), ...cells.map((cell) => make(tag, tag === "th" ? { scope: "col" } : {}, cell)));
+    board.append(svg, make("table", {}, make("thead", {}, row(head, "th", "col")), make("tbody", {}, ...rows.map((cells) => row(cells, "td", "row")))));
+  };
+
   // -- the verdict
-  const tell = (kind, text) => {
+  const tell = (kind, text, after = null) => {
     set(verdict, "data-kind", kind);
     write(verdict, text);
+    draw(figure = after);
   };
   let stop = () => {};
   const run = () => {
@@ -70,7 +100,7 @@ start("puzzle", (stage, options) => {
       if (worker) worker.terminate();
       URL.revokeObjectURL(url);
     };
-    const close = ({ kind, text }) => { end(); tell(kind, text); verdict.scrollIntoView({ block: "nearest" }); };
+    const close = ({ kind, text }, after) => { end(); tell(kind, text, after); verdict.scrollIntoView({ block: "nearest" }); };
     const none = () => close({ kind: "none", text: `${name}: this page may start no worker, where your code would run and could be stopped. Solve the puzzle in Colab or on your machine.` });
     const wait = () => {
       clearTimeout(timer);
@@ -89,12 +119,12 @@ start("puzzle", (stage, options) => {
       worker.onmessage = ({ data }) => {
         if (data.where) where = data.where;
         if (data.verdict) found = data.verdict;
-        if (data.done) close(found); else wait();
+        if (data.done) close(found, data.after); else wait();
       };
     };
     wait();
     // VS Code lets workers be data, and not blobs
     begin(url, () => begin(`data:text/javascript,${encodeURIComponent(program(options, code))}`, none));
   };
-  return fit;
+  return () => { fit(); draw(); };
 });
