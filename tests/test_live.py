@@ -116,7 +116,9 @@ def test_an_output_is_small_and_asks_for_nothing(name):
     html = live.page(name, EVERY[name])
     picture = re.search(r'<img src="(data:image/svg\+xml,[^"]*)" alt="([^"]+)">', html)
     given = live.COMPONENTS[name].options(**EVERY[name])
-    given = sum(len(live._json(given.get(part, ""))) for part in ("model", "beats", "around"))
+    given = sum(
+        len(live._json(given.get(part, ""))) for part in ("model", "beats", "around", "usual")
+    )
     assert len(html) - len(picture[1]) - given < 30_000
     assert len(picture[1]) < 8_000
     assert not re.search(r"https?://(?!www\.w3\.org)|url\(|@import|import\(| id=", unquote(html))
@@ -1393,7 +1395,7 @@ def heart(page):
     """Your beat, the probability after each token, each head's weights, where the rule speaks."""
     (beat, probability), looks = (
         values(page, "path[fill=none]"),
-        values(page, "path[fill]:not([fill=none])"),
+        values(page, "path[fill='var(--maximum)']"),
     )
     spoken = page.locator(".aaren-stage").get_attribute("data-speaks")
     return beat, probability, np.array(looks), int(spoken) if spoken else None
@@ -1444,12 +1446,83 @@ def test_probabilities_and_weights_are_those_of_python(visit, document):
     assert "After sample 28 of 32" in page.locator(".aaren-words").inner_text()
 
 
+MOVED = "path[fill='var(--output)'][data-values]"  # without values while it is being computed
+
+
+def moved(document, beats, usual, k, fresh=False, patch=2):
+    """How far each token moves the probability at token k: less what it is with the usual one in its place."""
+    each, tokens = len(usual) // patch, np.concatenate(beats).reshape(-1, patch)[: k + 1]
+    i = np.arange(k + 1)
+    tokens = np.column_stack([tokens, ((i % each if fresh else i) + 1) / each])
+    first, found = k // each * each if fresh else 0, np.zeros(k + 1)
+    said = Stream(document).run(tokens[first:])[-1, -1]
+    for i in range(first, k + 1):
+        other = tokens.copy()
+        other[i, :patch] = usual.reshape(each, patch)[i % each]
+        found[i] = said - Stream(document).run(other[first:])[-1, -1]
+    return found
+
+
+@pytest.mark.parametrize(
+    "document", [reader(), reader(1, gate=True), reader(window=5)], ids=["two", "one", "window"]
+)
+def test_how_far_each_token_moves_the_answer_is_as_in_python(visit, document):
+    usual = np.sin(np.arange(32.0)).round(3)
+    page = visit(live.page("heartbeat", HEART | {"model": document, "usual": usual}))
+    here = page.get_by_role("slider", name="read up to here")
+    token = page.get_by_role("slider", name="token that moves the answer")
+    for k in (15, 14, 6):  # tokens read, less one
+        here.press("Home")
+        for _ in range(k):
+            here.press("ArrowRight")
+        page.wait_for_selector(MOVED, state="attached")
+        (shown,) = values(page, MOVED)
+        expected = moved(document, BEATS[:1], usual, k)
+        np.testing.assert_allclose(shown, expected, rtol=1e-9, atol=1e-14)
+        assert token.get_attribute("aria-valuenow") == str(1 + np.abs(expected).argmax())
+    _, p, weights, _ = heart(page)
+    token.press("Home")
+    for i in (1, 2):
+        token.press("ArrowRight")
+        side, size = "yes" if expected[i] > 0 else "no", abs(expected[i])
+        told = (
+            f"moves the answer by {size:.3f} towards {side}" if size >= 1e-3 else "less than 0.001"
+        )
+        assert told in token.get_attribute("aria-valuetext")
+        words = page.locator(".aaren-stage p", has_text="in its place").inner_text()
+        assert words.startswith(f"Token {i + 1} (samples {2 * i + 1} to {2 * i + 2}) moves")
+        assert told in words and f"in its place it is {p[6] - expected[i]:.3f}. " in words
+        shares = [100 * weights[:, i : i + n].sum() / 4 for n in (1, 3)]  # the stem hears two more
+        there, all_ = (f"{share:.2g}" for share in shares)
+        assert f"weight there is {there} %, and {all_} % on all" in words
+
+
+def test_a_usual_token_is_the_beats_mean_and_a_pointer_asks_about_any(visit):
+    page = visit(live.page("heartbeat", HEART | {"around": BEATS[2:], "count": 2}))
+    button = page.get_by_role("button", name="Begin anew at each beat")
+    for fresh in (False, True):
+        page.wait_for_selector(MOVED, state="attached")
+        order = [BEATS[0], BEATS[2]]
+        expected = moved(HEART["model"], order, BEATS.mean(axis=0), 31, fresh)
+        # the means have four digits
+        np.testing.assert_allclose(values(page, MOVED)[0], expected, rtol=0.01, atol=1e-4)
+        assert np.abs(expected[16:]).max() > 0.01 and expected[:16].any() != fresh
+        button.click()
+    page.locator(MOVED).scroll_into_view_if_needed()
+    box = page.get_by_text("Where each head looks").bounding_box()
+    wide = page.locator(".aaren-stage").bounding_box()["width"] - 46
+    page.mouse.move(box["x"] + wide * 20.5 / 32, box["y"] + 40)
+    token = page.get_by_role("slider", name="token that moves the answer")
+    assert token.get_attribute("aria-valuenow") == "21"
+    assert page.get_by_text("Token 21 (samples 41 to 42) moves").is_visible()
+
+
 def test_a_beat_among_others_is_one_stream_unless_it_begins_anew(visit):
     page = visit(live.page("heartbeat", HEART | {"around": BEATS[2:]}))
     many = page.locator("input").and_(page.get_by_role("slider", name="beats in the recording"))
     for _ in range(3):
         many.press("ArrowRight")
-    page.locator("input").and_(page.get_by_role("slider", name="yours is number")).press(
+    page.locator("input").and_(page.get_by_role("slider", name="place of your beat")).press(
         "ArrowRight"
     )
     order = [BEATS[2], BEATS[0], BEATS[3], BEATS[2]]

@@ -40,6 +40,7 @@ class Component(NamedTuple):
     label: str  # its name for a screen reader
     parts: tuple[str, ...] = ()  # files before its own; with them it calls nothing of the engine
     most: int = MAX_BYTES  # of HTML, in bytes
+    lean: bool = False  # whether it takes of the frame only what it needs; the others have room for all of it
 
 
 def live(component: str, /, **options: Any) -> None:
@@ -83,7 +84,9 @@ def live(component: str, /, **options: Any) -> None:
               up to 12 beats to put yours among (the other `beats` if None); `beat`: which of them first, from 0;
               `count`: beats of the recording at first; `threshold`: the rule speaks once either class is that
               probable, for `hold` tokens in a row; `scale`: "running" if each sample is standardised by those up to
-              it, or "none". What is None is as the classifier has it, or 1, 0.9, 1 and "none". `todo`.
+              it, or "none". What is None is as the classifier has it, or 1, 0.9, 1 and "none". `usual`: the samples
+              that stand in for a token to see how far it moves the answer, as the model reads them; the mean of
+              `beats` if None. `todo`.
         **options: what the component shows at first.
 
     Raises:
@@ -132,7 +135,7 @@ def page(component: str, options: Mapping[str, Any]) -> str:
         f'<script type="application/json" class="aaren-options">{_json(checked)}</script>\n'
         f'<script class="aaren-code">\n{script(component)}</script>\n</div>'
     )
-    given = (_json(checked.get(name, "")) for name in ("model", "beats", "around"))
+    given = (_json(checked.get(name, "")) for name in ("model", "beats", "around", "usual"))
     size = len(text.encode()) - len(source) - sum(map(len, given))
     if size > kind.most:
         raise ValueError(f"a component must have at most {kind.most} bytes of HTML; got {size}.")
@@ -145,12 +148,11 @@ def script(component: str) -> str:
         (PARTS / f"{name}.js").read_text("utf-8")
         for name in ("frame", *COMPONENTS[component].parts, component)
     )
-    code = "".join(own)
-    if COMPONENTS[component].parts:
-        code = _called(frame, code) + code
-    else:
-        code = _called(ENGINE.read_text("utf-8"), frame + code) + frame + code
-    return "(() => {\n" + _bare(code) + "})();\n"
+    code, kind = "".join(own), COMPONENTS[component]
+    if kind.parts or kind.lean:
+        frame = _called(frame, code)
+    engine = "" if kind.parts else _called(ENGINE.read_text("utf-8"), frame + code)
+    return "(() => {\n" + _bare(engine + frame + code) + "})();\n"
 
 
 def _called(module: str, caller: str) -> str:
@@ -186,10 +188,24 @@ def _bare(code: str) -> str:
 
 
 def _css(component: str) -> str:
-    files = (PARTS / f"{name}.css" for name in ("frame", component))
-    text = "".join(file.read_text("utf-8") for file in files if file.exists())
+    frame, own = (PARTS / f"{name}.css" for name in ("frame", component))
+    rules, more = frame.read_text("utf-8"), own.read_text("utf-8") if own.exists() else ""
+    if COMPONENTS[component].lean:
+        rules = "".join(_worn(rule, component) for rule in rules.splitlines())
+    text = rules + more
     text = re.sub(r"\s*([{};])\s*|(?<=[:,])\s+", r"\1", text)
     return text.replace(";}", "}")
+
+
+def _worn(rule: str, component: str) -> str:
+    """A rule without the selectors of classes and tables that the component does not have."""
+    made = {"aaren-live", "aaren-dark", "aaren-picture"} | set(
+        re.findall(r"[\w-]+", script(component))
+    )
+    selectors, brace, rest = rule.partition("{")
+    named = re.compile(r"aaren-\w+|\b(?:table|t[rhd]|code)\b")
+    worn = [x for x in selectors.split(",") if all(name in made for name in named.findall(x))]
+    return ",".join(worn) + brace + rest if worn else ""
 
 
 def _json(value: Any) -> str:
@@ -805,8 +821,9 @@ def _heartbeat_options(
     threshold=None,
     hold=None,
     scale=None,
-    todo="Drag a piece of the beat up or down (or focus the circle and press the arrow keys), and put the beat "
-    "among others. The model reads it sample by sample: drag the lower circle to see what it had read by then.",
+    usual=None,
+    todo="Drag a piece of the beat up or down, or focus the circle and press the arrow keys. The second circle says "
+    "how far the model has read, the third which token to ask about: how does it move the answer?",
 ):
     document = _document(model)
     patch = getattr(model, "patch_", 1) if patch is None else patch
@@ -830,6 +847,9 @@ def _heartbeat_options(
     names = [str(name) for name in classes]
     if len(names) != 2:
         raise ValueError(f"classes must be two names; got {classes!r}.")
+    scale = _one_of("scale", scale, ("none", "running"))
+    if usual is None:
+        usual = np.mean([_scaled(np.array(beat), scale) for beat in beats], axis=0)
     listed = [] if labels is None else list(labels)
     if listed and len(listed) != len(beats):
         raise ValueError(f"labels must be {len(beats)}, one for each beat; got {labels!r}.")
@@ -848,9 +868,32 @@ def _heartbeat_options(
         "count": _one_of("count", count, range(1, 9)),
         "threshold": float(threshold),
         "hold": _one_of("hold", hold, range(1, length // patch + 1)),
-        "scale": _one_of("scale", scale, ("none", "running")),
+        "scale": scale,
+        "usual": _series("usual", [usual], 1, length)[0],
+        "reach": _reach(document["layers"][: kinds.index("aaren")]),
         "todo": str(todo),
     }
+
+
+def _scaled(beat: np.ndarray, scale: str) -> np.ndarray:
+    """A beat as the model reads it."""
+    if scale == "none":
+        return beat
+    from aaren.estimators import running_z_score
+
+    return running_z_score(beat)
+
+
+def _reach(layers: Sequence[Mapping[str, Any]]) -> int:
+    """For how many tokens more a token is heard in what these layers give."""
+    reach = 0
+    for layer in layers:
+        if layer["kind"] == "linear_attention":
+            return 2048  # to the end
+        if layer["kind"] == "delay":
+            reach += (layer["taps"] - 1) * layer["dilation"]
+        reach += _reach(layer.get("layers", []))
+    return min(reach, 2048)
 
 
 def _heartbeat_picture(options: Mapping[str, Any]) -> tuple[str, str]:
@@ -859,11 +902,7 @@ def _heartbeat_picture(options: Mapping[str, Any]) -> tuple[str, str]:
         options["patch"],
         options["threshold"],
     )
-    signal = beat
-    if options["scale"] == "running":
-        from aaren.estimators import running_z_score
-
-        signal = running_z_score(beat)
+    signal = _scaled(beat, options["scale"])
     stream, tokens = Stream(options["model"]), signal.reshape(-1, patch)
     if stream.features > patch:
         clock = np.arange(1, len(tokens) + 1) / len(tokens)
@@ -911,7 +950,10 @@ COMPONENTS = {
         40_000,  # beside the editor and the judge it holds an answer, a dozen mistakes and the inputs
     ),
     "heartbeat": Component(
-        _heartbeat_options, _heartbeat_picture, "A heartbeat and a trained model, in this page"
+        _heartbeat_options,
+        _heartbeat_picture,
+        "A heartbeat and a trained model, in this page",
+        lean=True,
     ),
     "wave": Component(_wave_options, _wave_picture, "A trained network, computing in this page"),
     "fade": Component(_fade_options, _fade_picture, "Ways of forgetting, computing in this page"),
