@@ -87,7 +87,7 @@ HEART = {
 }
 EVERY = {
     "heartbeat": HEART,
-    "wave": {"model": stack(), "runs": 6},
+    "wave": {"model": [stack(), stack(1), stack(2)], "runs": 6},
     "cell": {},
     "scan": {},
     "fade": {"values": np.sin(np.arange(60))},
@@ -253,6 +253,10 @@ def test_chapters_show_the_components_of_today(html):
         (lambda: show("wave"), "must be those of the component .*got .*'model'"),
         (lambda: show("wave", model=3), "model must be a file .*; got 3"),
         (lambda: show("wave", model={"format": "x"}), "aaren.stream"),
+        (lambda: show("wave", model=[stack()]), "one model or a list of 2 to 5; got 1"),
+        (lambda: show("wave", model=[stack()] * 6), "one model or a list of 2 to 5; got 6"),
+        (lambda: show("wave", model=[stack(), 3]), "model must be a file .*; got 3"),
+        (lambda: show("wave", model=[stack(), reader()]), "theta must have 3 frequencies.*; got 2"),
         (lambda: show("wave", model=stack(), theta=[1]), "theta must have 2 frequencies.*; got 1"),
         (lambda: show("wave", model=stack(), dropout=0.1), "dropout must be one of .*; got 0.1"),
         (lambda: show("wave", model=stack(), steps=5), "steps must be one of .*; got 5"),
@@ -1244,6 +1248,150 @@ def test_the_band_is_that_of_keras_with_the_same_masks(visit):
     np.testing.assert_allclose(shown[1], plain, atol=2e-6)
 
 
+def distances(wave, theta=0.1):
+    """Of each four steps from the nearest four of a sine of any phase."""
+    phases = np.linspace(0, 2 * np.pi, 20_000)
+    training = np.sin(theta * np.arange(4) + phases[:, None])
+    fours = np.lib.stride_tricks.sliding_window_view(wave, 4)
+    return np.array([np.linalg.norm(training - four, axis=1).min() for four in fours])
+
+
+def strip(page):
+    return np.array(json.loads(page.locator("[data-apart]").get_attribute("data-apart")))
+
+
+def words(page):
+    return page.locator(".aaren-words").inner_text()
+
+
+def digits(x):
+    return f"{float(f'{x:.2g}'):g}".replace("-", "−")
+
+
+SHAPES = ("slow wave", "fast wave", "a step", "another frequency")
+
+
+@pytest.mark.parametrize("seeds", (2, 3, 5))
+def test_the_band_of_the_seeds_is_numpy_s_on_the_same_models(visit, seeds):
+    models = [stack(seed) for seed in range(seeds)]
+    page = visit(live.page("wave", {"model": models, "runs": 2}))
+    page.get_by_role("button", name=f"{seeds} seeds").click()
+    home = None
+    for button in SHAPES:
+        page.get_by_role("button", name=button).click()
+        wave, answer, mean, band = drawn(page)
+        outputs = np.array([answered(model, wave)[0] for model in models])
+        sigma = outputs.std(axis=0, ddof=1)
+        home = sigma.mean() if home is None else home  # on the slow wave
+        np.testing.assert_allclose(answer, outputs[0], rtol=1e-12, atol=1e-13)
+        np.testing.assert_allclose(mean, outputs.mean(axis=0), rtol=1e-12, atol=1e-13)
+        np.testing.assert_allclose(band, 2 * sigma, rtol=1e-10, atol=1e-13)
+        off, inside = np.sqrt(np.mean((wave - mean) ** 2)), np.mean(np.abs(wave - mean) <= band)
+        far = sigma[3:][distances(wave) > 0.1]
+        for told in (
+            f"The mean of {seeds} seeds is {digits(off)} off, the band is ±{digits(band.mean())}",
+            f"it holds {int(100 * inside + 0.5)} % of your wave",
+            f"At {len(far)} of 120 steps the distance is above 0.1; there the band is "
+            f"{digits(far.mean() / home)} times as wide" if len(far) else "No step is farther than 0.1",
+        ):  # fmt: skip
+            assert told in words(page)
+        parts = bool(len(far)) and far.mean() > 1.5 * home
+        assert ("The seeds part there" in words(page)) == parts
+        assert ("The seeds agree there" in words(page)) == (bool(len(far)) and not parts)
+    thin = page.locator("path[opacity]:not([data-values])").get_attribute("d")
+    assert thin.count("M") == seeds
+
+
+def test_the_mode_s_controls_work_by_keyboard_and_those_without_effect_are_off(visit):
+    page = visit(live.page("wave", EVERY["wave"]))
+    ways = page.get_by_role("group", name="band from").get_by_role("button")
+    assert ways.all_inner_texts() == ["dropout runs", "3 seeds"]
+    rate, runs = (
+        page.locator("input").and_(page.get_by_role("slider", name=name))
+        for name in ("dropout", "runs")
+    )
+    masks = page.get_by_role("button", name="Draw new masks")
+    page.get_by_role("button", name="a step").click()
+    pressed, before, heads = [], drawn(page), page.locator("[data-u]")
+    kept = heads.evaluate_all("l => l.map((n) => n.dataset.u)")
+    assert "shaded: mean ± f σ of its dropout runs" in page.locator("main").inner_text()
+    for way, key in ((1, "Enter"), (0, " "), (1, " ")):
+        ways.nth(way).press(key)
+        after = drawn(page)
+        np.testing.assert_array_equal(after[:2], before[:2])  # the wave, and the first's answer
+        assert (after[3] == before[3]).all() == (way == 0)  # the same runs as before
+        assert heads.evaluate_all("l => l.map((n) => n.dataset.u)") == kept
+        pressed = [node.get_attribute("aria-pressed") for node in ways.all()]
+        assert pressed == [["true", "false"], ["false", "true"]][way]
+        assert [node.is_disabled() for node in (rate, runs, masks)] == [way == 1] * 3
+    assert "shaded: mean ± f σ of the 3 seeds" in page.locator("main").inner_text()
+    factor = page.get_by_role("slider", name="band: mean ± f σ")
+    factor.press("End")
+    np.testing.assert_allclose(drawn(page)[3], 5 * after[3], rtol=1e-12)
+    page.locator("g[role=slider]").press("PageUp")
+    drawn_on = drawn(page)
+    assert (drawn_on[2, :40] == after[2, :40]).all() and (
+        drawn_on[3, 40:] != 5 * after[3, 40:]
+    ).any()
+    lone = visit(live.page("wave", {"model": stack(), "runs": 2}))
+    assert lone.get_by_role("group", name="band from").count() == 0
+    assert lone.get_by_role("button", name="seeds").count() == 0
+
+
+@pytest.mark.parametrize("theta", (0.1, 0.7))
+def test_the_strip_tells_how_far_four_steps_are_from_the_training(visit, theta):
+    page = visit(live.page("wave", {"model": stack(), "theta": [theta, 1], "runs": 2}))
+    pen = page.locator("g[role=slider]")
+    for button in SHAPES:
+        page.get_by_role("button", name=button).click()
+        pen.press("PageUp")  # a spike, and a clamp at 2
+        wave = drawn(page)[0]
+        expected = distances(wave, theta)
+        np.testing.assert_allclose(strip(page), expected, atol=5e-4)
+        told = f"distance from the training: mean {strip(page).mean():.2f}, {strip(page)[37]:.2f} at step 41"
+        assert page.get_by_text(told, exact=True).count() == 1
+        bars = page.locator("g[data-apart] rect").evaluate_all(
+            "l => l.map((n) => ['x', 'width', 'y', 'height', 'opacity'].map((a) => Number(n.getAttribute(a))))"
+        )
+        x, width, y, height, opacity = np.array(bars).T
+        assert (height[:3] == 0).all()
+        np.testing.assert_allclose(height[3:], 22 * np.minimum(expected, 2), atol=0.02)
+        np.testing.assert_allclose(y + height, y[0])  # all stand on one line
+        assert (np.diff(opacity[3:][np.argsort(height[3:])]) >= 0).all()
+        steps = page.locator("path[data-values]").nth(1).get_attribute("d")
+        steps = np.array(re.findall(r"[ML]([\d.]+) ", steps), float)
+        assert (x <= steps).all() and (steps <= x + width).all()  # each under its step
+    pen.press("Home")
+    assert page.get_by_text(re.compile(r"mean \d\.\d\d$")).count() == 1  # no four steps yet
+
+
+def test_both_bands_are_compared_with_their_width_on_the_training_s_wave(visit):
+    page = visit(live.page("wave", EVERY["wave"]))
+    for key in ["PageUp"] * 4 + ["ArrowRight"] * 20:  # drawing leaves the training's wave alone
+        page.locator("g[role=slider]").press(key)
+    for way in ("dropout runs", "3 seeds"):
+        page.get_by_role("button", name=way).click()
+        page.get_by_role("button", name="slow wave").click()
+        home = drawn(page)[3].mean()
+        page.get_by_role("button", name="a step").click()
+        far = drawn(page)[3][3:][strip(page) > 0.1]
+        told = f"At {len(far)} of 120 steps the distance is above 0.1; there the band is {digits(far.mean() / home)} times"
+        assert told in words(page)
+    page.get_by_role("button", name="dropout runs").click()
+    for change in (
+        lambda: page.get_by_role("button", name="Draw new masks").click(),
+        lambda: page.get_by_role("slider", name="dropout, %").press("PageUp"),
+        lambda: page.get_by_role("slider", name="runs").press("PageDown"),
+    ):
+        change()
+        wide = drawn(page)[3][3:][strip(page) > 0.1].mean()
+        asked = words(page)
+        page.get_by_role("button", name="slow wave").click()
+        assert f"{digits(wide / drawn(page)[3].mean())} times" in asked
+        page.get_by_role("button", name="a step").click()
+        drawn(page)
+
+
 def test_the_rate_the_runs_and_the_masks_change_the_band_and_not_the_answer(visit):
     page = visit(live.page("wave", EVERY["wave"]))
 
@@ -1361,6 +1509,18 @@ def test_the_chapter_s_band_holds_the_wave_of_its_training_and_misses_another(vi
         far, _, middle, spread = drawn(page)
     assert np.mean(np.abs(far - middle) <= spread) < 0.5
     assert spread.mean() < 1.5 * band.mean()
+    grown = {}
+    for way in ("dropout runs", "3 seeds"):
+        page.get_by_role("button", name=way).click()
+        for shape in ("slow wave", "a step", "another frequency"):
+            page.get_by_role("button", name=shape).click()
+            grown[way, shape] = drawn(page)[3][3:]
+            lit = strip(page) > 0.1
+            assert lit.sum() == {"slow wave": 0, "a step": 3}.get(shape, lit.sum())
+            if lit.any():
+                grown[way, shape] = grown[way, shape][lit].mean() / grown[way, "slow wave"].mean()
+    assert grown["dropout runs", "a step"] < 1.2 and grown["3 seeds", "a step"] > 4
+    assert "The seeds" in words(page)
 
 
 def test_a_model_s_path_its_stream_and_its_file_are_the_same(tmp_path, capsys):
@@ -1372,6 +1532,8 @@ def test_a_model_s_path_its_stream_and_its_file_are_the_same(tmp_path, capsys):
     assert len(pages) == 1
     show("wave", model=stream)
     assert capsys.readouterr().out == "live('wave', model=a model)\n"
+    show("wave", model=(stream, stream))
+    assert capsys.readouterr().out == "live('wave', model=[a model, a model])\n"
 
 
 def test_the_picture_of_the_wave_tells_the_error(visit):

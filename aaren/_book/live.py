@@ -73,9 +73,13 @@ def live(component: str, /, **options: Any) -> None:
               of the puzzle; `todo`. Under `backward` it draws where the reader's gradient leads a descent.
             * "wave": a wave to draw, and a trained model that streams it. `model`: a file of `aaren.stream.save`, a
               `Stream`, or a Keras model, a stack of Aaren layers with as many features as `theta` has frequencies:
-              those it was trained on; the reader draws the first, the others run on beside it. `steps`: 20 to 300;
-              `dropout`: of the runs at first, a whole number of percent (the model's own if None); `runs`; `seed`;
-              `todo`.
+              those it was trained on; the reader draws the first, the others run on beside it. A band shows the mean
+              of dropout runs ± f σ. Or `model` is a list of 2 to 5 such models, one for each seed of a training: the
+              first answers and has dropout runs, and the reader may take the band from the seeds instead, without
+              dropout, σ as an estimate from so many. A strip below shows how far the last four steps are from the
+              nearest four of a sine of the first frequency, with any phase: the root of the summed squares. `steps`:
+              20 to 300; `dropout`: of the runs at first, a whole number of percent (the model's own if None);
+              `runs`; `seed`; `todo`.
             * "heartbeat": beats to change and to put among others, read by a trained classifier. `model`: as for
               "wave", or a fitted classifier of `aaren.estimators`; with one layer of Aaren, and one answer (a sigmoid)
               or two (a softmax); the probability shown is that of the last, `classes[1]`. `beats`: 1 to 12 of the
@@ -726,6 +730,20 @@ def _document(model: Any) -> dict[str, Any]:
 # -- a wave and a trained network -----------------------------------------------------------------------------
 
 
+WAVE = (
+    "Draw a wave: drag in the picture, or focus the pen and press the arrow keys (with Shift it moves "
+    "without drawing). The trained model answers each step from the steps before it. "
+)
+FACTOR = (
+    "Find the least f whose band holds 95 % of the slow wave, on which it was trained, then choose another "
+    "frequency: what does the band hold there?"
+)
+SEEDS = (
+    "The strip below rises where your wave is unlike the training. Before you press “a step”: which band will "
+    "widen there, that of the dropout runs or that of the seeds? Try both, then draw what raises the strip."
+)
+
+
 def _wave_options(
     model,
     theta=(0.1, 1.0),
@@ -733,30 +751,35 @@ def _wave_options(
     dropout=None,
     runs=40,
     seed=1,
-    todo="Draw a wave: drag in the picture, or focus the pen and press the arrow keys (with Shift it moves "
-    "without drawing). The trained model answers each step from the steps before it. Find the least f whose band holds 95 % of the "
-    "slow wave, on which it was trained, then choose another frequency: what does the band hold there?",
+    todo=None,
 ):
-    document = _document(model)
+    several = isinstance(model, (list, tuple))
+    if several and len(model) not in range(2, 6):
+        raise ValueError(f"model must be one model or a list of 2 to 5; got {len(model)}.")
+    documents = [_document(one) for one in (model if several else [model])]
     theta = _numbers("theta", theta, 1, 8, 0)
-    if document["features"] != len(theta):
-        raise ValueError(
-            f"theta must have {document['features']} frequencies, one for each feature of the model; got {len(theta)}."
-        )
-    layers = document["layers"]
-    if not all(
-        layer["kind"] == "aaren" and layer.get("window") is None
-        for layer in layers
-        if layer["kind"] not in ("dense", "activation", "affine", "layer_normalization")
-    ) or not any(layer["kind"] == "aaren" for layer in layers):
-        kinds = ", ".join(layer["kind"] for layer in layers)
-        raise ValueError(
-            f"model must be a stack of Aaren layers without a window, so that its state can be drawn; got {kinds}."
-        )
-    rates = [layer.get("dropout") or 0 for layer in layers]
+    for document in documents:
+        layers = document["layers"]
+        if document["features"] != len(theta):
+            raise ValueError(
+                f"theta must have {document['features']} frequencies, one for each feature of the model; "
+                f"got {len(theta)}."
+            )
+        if not all(
+            layer["kind"] == "aaren" and layer.get("window") is None
+            for layer in layers
+            if layer["kind"] not in ("dense", "activation", "affine", "layer_normalization")
+        ) or not any(layer["kind"] == "aaren" for layer in layers):
+            kinds = ", ".join(layer["kind"] for layer in layers)
+            raise ValueError(
+                f"model must be a stack of Aaren layers without a window, so that its state can be drawn; got {kinds}."
+            )
+    if todo is None:
+        todo = WAVE + (SEEDS if several else FACTOR)
+    rates = [layer.get("dropout") or 0 for layer in documents[0]["layers"]]
     percent = round(100 * max(rates)) if dropout is None else dropout
     return {
-        "model": document,
+        "model": documents if several else documents[0],
         "theta": theta,
         "steps": _one_of("steps", steps, range(20, 301)),
         "dropout": _one_of("dropout", percent, range(61)),
@@ -767,7 +790,8 @@ def _wave_options(
 
 
 def _wave_picture(options: Mapping[str, Any]) -> tuple[str, str]:
-    stream, (first, *_) = Stream(options["model"]), options["theta"]
+    models, (first, *_) = options["model"], options["theta"]
+    stream = Stream(models[0] if isinstance(models, list) else models)
     waves = np.sin(np.outer(np.arange(options["steps"]), options["theta"]))
     wave, answers = waves[:, 0], stream.run(waves)[:, 0]
     x = np.linspace(40, 690, len(wave))
@@ -955,7 +979,9 @@ COMPONENTS = {
         "A heartbeat and a trained model, in this page",
         lean=True,
     ),
-    "wave": Component(_wave_options, _wave_picture, "A trained network, computing in this page"),
+    "wave": Component(
+        _wave_options, _wave_picture, "A trained network, computing in this page", lean=True
+    ),
     "fade": Component(_fade_options, _fade_picture, "Ways of forgetting, computing in this page"),
     "state": Component(_state_options, _state_picture, "Be the state: a game in this page"),
     "cost": Component(_cost_options, _cost_picture, "What would it cost, computed in this page"),
