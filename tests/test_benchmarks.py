@@ -26,6 +26,7 @@ from benchmarks import (
     record,
     streams,
     tokens,
+    wear,
 )
 
 ENVIRONMENT = {"processor": "a", "device": "CPU", "threads": 1, "quick": True, "code": "1"}
@@ -180,6 +181,33 @@ def test_a_chapter_shows_what_its_record_ran(chapter, module, names):
     ran = definitions((machine.ROOT / "benchmarks" / f"{module}.py").read_text("utf-8"))
     for name in names.split():
         assert shown[name] == ran[name]
+
+
+def test_wear_trains_at_the_rate_that_did_best_on_other_streams(monkeypatch):
+    asked = []
+
+    def right(form, rate, seed, passes):
+        asked.append((rate, seed))
+        return {0.003: 0.6, 0.01: 0.7, 0.03: 0.8}[rate], 9
+
+    monkeypatch.setattr(wear, "right", right)
+    row = {"tried": {}, "rate": 0.01, "right": [0.7, 0.7, 0.7]}  # a record of another rate
+    stopped = wear.complete(row, "GRU", wear.SEEDS, 1)
+    assert [next(stopped) for _ in range(5)] and row["right"] == [0.8, 0.8]
+    for _ in range(2):  # goes on, and then has nothing to do
+        assert len(list(wear.complete(row, "GRU", wear.SEEDS, 1))) in (1, 0)
+    tried, trained = asked[:3], asked[3:]
+    assert tried == [(rate, wear.CHOOSING) for rate in wear.RATES]
+    assert trained == [(0.03, seed) for seed in wear.SEEDS] and wear.CHOOSING not in wear.SEEDS
+    assert row["rate"] == 0.03 and row["right"] == [0.8] * 3
+
+
+def test_wear_recorded_the_rate_that_did_best():
+    found = json.loads(wear.RECORD.read_text("utf-8"))["found"]
+    assert list(found) == list(wear.FORMS)
+    for row in found.values():
+        assert row["rate"] == float(max(row["tried"], key=row["tried"].get))
+        assert list(row["tried"]) == list(map(str, wear.RATES)) and len(row["right"]) == 3
 
 
 @pytest.mark.slow
