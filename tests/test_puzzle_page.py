@@ -107,8 +107,31 @@ def test_each_mistake_has_its_name_and_python_s_verdict(name):
 def test_the_engine_solves_a_puzzle_too():
     engine = re.sub(r"^export ", "", live.ENGINE.read_text("utf-8"), flags=re.M)
     own = "function blocked(s, v) { return prefixAttention(s.map(([x]) => x), v).outputs; }"
-    found = verdict("blocked", engine + own)
-    assert found["kind"] == "right" and found["cost"] == {"exponentials": 256}
+    found = verdict(
+        "blocked", engine + own
+    )  # but for this one it is no answer: it takes token by token
+    assert found["kind"] == "costly" and found["cost"] == {"exponentials": 256}
+    assert found["mistake"] == RECURRENCE
+
+
+RECURRENCE = "it is the recurrence: each token waits for the one before"
+STEPS = """function blocked(s, v, C) {
+  let m = s[0][0], u = 0, w = v[0].map(() => 0);
+  return s.map(([x], k) => {
+    const high = x > m, f = Math.exp(high ? m - x : x - m);
+    if (high) { m = x; u *= f; w = w.map((y) => y * f); }
+    const add = high || k === 0 ? 1 : f;
+    u += add; w = w.map((y, d) => y + add * v[k][d]);
+    return w.map((y) => y / u);
+  });
+}"""
+
+
+def test_a_recurrence_is_no_answer_to_blocked_however_few_exponentials_it_takes():
+    found = verdict("blocked", STEPS)
+    assert (found["kind"], found["mistake"]) == ("costly", RECURRENCE)
+    assert "but C makes no difference. For 128 tokens in blocks of 4: exponentials" in found["text"]
+    assert "; in blocks of 16 as many." in found["text"]
 
 
 def test_exponentials_are_counted_by_other_names_and_what_cannot_be_counted_does_not_pass():

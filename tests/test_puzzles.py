@@ -142,8 +142,8 @@ def with_exp(exp, take=lambda x: x):
         (with_exp(lambda x: np.power(np.e, x)), "costly", 128 * 128),
         (with_exp(lambda x: np.exp(x), np.array), "costly", 128 * 128),  # no longer the array given
         (with_exp(lambda x: np.e**x, np.array), "uncounted", 0),
-        (recurrence(lambda x: math.exp(x)), "right", 256),
-        (recurrence(lambda x: np.exp(x)), "right", 256),
+        (recurrence(lambda x: math.exp(x)), "costly", 256),
+        (recurrence(lambda x: np.exp(x)), "costly", 256),
         (recurrence(math.exp), "uncounted", 0),
         (recurrence(lambda x: math.e**x, float), "uncounted", 0),
     ],
@@ -163,6 +163,48 @@ def test_squares_and_other_powers_are_no_exponentials():
         return puzzles.answer("blocked")(s + 0 * s**2, v + 0 * v**3.0, C)
 
     assert check(blocked).cost == {"exponentials": 640}
+
+
+RECURRENCE = "it is the recurrence: each token waits for the one before"
+
+
+def side_by_side(s, v, C):
+    """All blocks take one step of the recurrence at once; then their ends, then the other places."""
+    T, N = len(s), -(-len(s) // C)
+
+    def pad(x):
+        return np.concatenate([x, np.tile(x[-1:], (N * C - T, 1))]).reshape(N, C, -1)
+
+    x, s = pad(np.concatenate([np.ones_like(s), v], axis=1)), pad(s)
+    m, y = s.copy(), x.copy()
+    for k in range(1, C):
+        m[:, k] = np.maximum(m[:, k - 1], s[:, k])
+        y[:, k] = np.exp(m[:, k - 1] - m[:, k]) * y[:, k - 1] + np.exp(s[:, k] - m[:, k]) * x[:, k]
+    for n in range(1, N):
+        top = np.maximum(m[n], m[n - 1, -1:])
+        y[n] = np.exp(m[n] - top) * y[n] + np.exp(m[n - 1, -1:] - top) * y[n - 1, -1:]
+        m[n] = top
+    y = y.reshape(N * C, -1)[:T]
+    return y[:, 1:] / y[:, :1]
+
+
+def rows_one_by_one(s, v, C):
+    """The recurrence as a reader may write it: the maxima first, then token by token."""
+    m, y, outputs = np.maximum.accumulate(s), np.zeros(1 + v.shape[1]), []
+    for k in range(len(s)):
+        y = y * np.exp(m[max(k - 1, 0)] - m[k]) + np.exp(s[k] - m[k]) * np.append(1, v[k])
+        outputs.append(y[1:] / y[0])
+    return np.array(outputs)
+
+
+@pytest.mark.parametrize(
+    ("answer", "mistake"),
+    [(rows_one_by_one, RECURRENCE), (side_by_side, None), (blocks(False, early), None)],
+)
+def test_a_recurrence_over_the_tokens_is_no_answer_to_blocked(answer, mistake):
+    verdict = check(named("blocked")(answer))
+    assert (verdict.kind, verdict.mistake) == ("costly" if mistake else "right", mistake)
+    assert ("C makes no difference" in verdict.text) == bool(mistake)
 
 
 def test_backward_is_told_that_it_masks_late():

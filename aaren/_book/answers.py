@@ -31,6 +31,8 @@ class Puzzle(NamedTuple):
     sweeps: bool = False  # a wrong answer is told which sweep of the tree fails first
     drawn: int | None = None  # the case of 8 letters, whose merges are shown round by round
     least: dict[str, int] | None = None  # less of what is counted cannot do: not all of it was seen
+    # another last argument, that in words, and the most that a recurrence takes, to which it makes no difference
+    again: tuple[int, str, int] | None = None
 
 
 class Triple(NamedTuple):
@@ -595,6 +597,16 @@ def quadratic(s, v, C):
     return weights @ v / weights.sum(axis=1, keepdims=True)
 
 
+def step_by_step(s, v, C):
+    m, u, w, outputs = np.array([-INF]), 0.0, 0.0, []
+    for score, value in zip(s, v, strict=True):
+        before, m = m, np.maximum(m, score)
+        keep, add = np.exp(before - m), np.exp(score - m)
+        u, w = keep * u + add, keep * w + add * value
+        outputs.append(w / u)
+    return np.array(outputs)
+
+
 BLOCKED = {
     "each block begins anew: nothing is carried": _blocks(local=True),
     "the maximum is carried, the sums are not": _blocks(lambda top, m: np.zeros_like(m)),
@@ -609,6 +621,7 @@ BLOCKED = {
     "token k is missing from its own prefix": _blocks(lower=-1),
     "a last block that is shorter is left out": _blocks(cut=True),
     "all T × T weights are computed: nothing is saved by the blocks": quadratic,
+    "it is the recurrence: each token waits for the one before": step_by_step,
 }
 
 
@@ -938,6 +951,7 @@ PUZZLES = {
         {"exponentials": 128 * 128 // 4},
         "128 tokens in blocks of 4",
         least={"exponentials": 127},
+        again=(16, "in blocks of 16", 2 * 128),
     ),
     "backward": Puzzle(
         7,

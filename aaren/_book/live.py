@@ -650,6 +650,8 @@ def _puzzle_options(
         options |= {"counted": _sent(puzzle.example()), "limit": puzzle.limit, "size": puzzle.size}
     if puzzle.least:
         options["least"] = puzzle.least
+    if puzzle.again:
+        options["again"] = list(puzzle.again)
     return options
 
 

@@ -393,25 +393,42 @@ def _cost(name, puzzle, function, count):
                 f"so many scores need {least} at least. Take exponentials with np.exp or math.exp, by these names."
             )
             return Verdict(name, "uncounted", text, cost=cost)
-    if all(cost[what] <= most for what, most in puzzle.limit.items()):
+    wasteful = any(cost[what] > most for what, most in puzzle.limit.items())
+    idle = not wasteful and _idle(puzzle, function, cost)
+    if not (wasteful or idle):
         compared = "as the book's own does" if cost == best else f"the book's own: {_list(best)}"
         return Verdict(name, "right", f"{text} For {puzzle.size}: {used} ({compared}).", cost=cost)
-    same = [name for name, mutant in puzzle.mistakes.items() if _counted(puzzle, mutant) == cost]
-    mistake = next((name for name in same if _right(puzzle, puzzle.mistakes[name])), None)
-    text = (
-        f"{name}: every answer is right, but it takes too much. For {puzzle.size}: {used}; "
-        f"the book's own: {_list(best)}."
-    )
+    costs = ((name, mutant, _counted(puzzle, mutant)) for name, mutant in puzzle.mistakes.items())
+    same = [
+        name
+        for name, mutant, other in costs
+        if (_idle(puzzle, mutant, other) if idle else other == cost) and _right(puzzle, mutant)
+    ]
+    mistake = next(iter(same), None)
+    but = f"it takes too much. For {puzzle.size}: {used}; the book's own: {_list(best)}."
+    if idle:
+        last = list(inspect.signature(puzzle.answer).parameters)[-1]
+        but = f"{last} makes no difference. For {puzzle.size}: {used}; {puzzle.again[1]} as many."
+    text = f"{name}: every answer is right, but {but}"
     text += f"\nThe mistake: {mistake}." if mistake else ""
     return Verdict(name, "costly", text, mistake, cost)
 
 
-def _counted(puzzle, function):
-    """What a function costs, or nothing where that cannot be counted."""
+def _idle(puzzle, function, cost):
+    """Whether the last argument makes no difference to a function that takes no more than a recurrence."""
+    if not puzzle.again or sum(cost.values()) > puzzle.again[2]:
+        return False
+    return cost == _counted(puzzle, function, puzzle.again[0])
+
+
+def _counted(puzzle, function, *last):
+    """What a function costs, or nothing where that cannot be counted; with another last argument, if one is given."""
     with contextlib.redirect_stdout(io.StringIO()):
         if puzzle.cost is None:
             return {}
-        cost = _call(puzzle.cost, (function, puzzle.example())).value or {}
+        example = puzzle.example()
+        sent = (*example[: len(example) - len(last)], *last)
+        cost = _call(puzzle.cost, (function, sent)).value or {}
         return {what: cost[what] for what in puzzle.limit if what in cost}
 
 

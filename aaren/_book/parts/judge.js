@@ -5,7 +5,7 @@
 // stand `after`: what the reader's function leads to, to be drawn below the verdict, which it does not change.
 const judge = (options, code, reader, answer, mistakes, post) => {
   const { more, sweeps, drawing, kept, after, ...mutants } = mistakes(answer), known = Object.entries(mutants);
-  const { name, cases, form, returns, counted, limit, least = {}, size, parts, steps, drawn } = options;
+  const { name, cases, form, returns, counted, limit, least = {}, again, size, parts, steps, drawn } = options;
 
   // -- inputs: as live.py writes them, and made anew for each call
   class Piece { // a stretch of the sequence, by its letters; `chain` counts merges in a row
@@ -124,10 +124,10 @@ const judge = (options, code, reader, answer, mistakes, post) => {
     }
     return Object.fromEntries(Object.entries(found).reverse());
   };
-  const cost = (f) => {
+  const cost = (f, ...last) => { // with another last argument, if one is given
     if (!counted) return {};
     Math.taken = 0; // it is what the program counts
-    const { args, value, error } = call(f, counted);
+    const { args, value, error } = call(f, [...counted.slice(0, counted.length - last.length), ...last]);
     const { merges } = args[1];
     const all = error ? {} : { exponentials: Math.taken };
     if (merges !== undefined && value) Object.assign(all, { merges, "longest chain": Math.max(...value.map((piece) => piece.chain)) });
@@ -193,11 +193,14 @@ const judge = (options, code, reader, answer, mistakes, post) => {
       const why = powers ? "What ** takes cannot be counted." : `For ${size}: ${list(used)}; so many scores need ${few[1]} at least.`;
       return tell("uncounted", `${name}: every answer is right, but not all that it takes is seen. ${why} Take exponentials with Math.exp.`, null, used, {}, below);
     }
-    if (Object.entries(limit).every(([what, most]) => used[what] <= most)) {
+    const idle = (f) => again && list(cost(f)) === list(cost(f, again[0])) && cost(f).exponentials <= again[2]; // the last makes no difference
+    const wasteful = Object.entries(limit).some(([what, most]) => !(used[what] <= most)), unused = !wasteful && idle(reader);
+    if (!wasteful && !unused) {
       return tell("right", `${text} For ${size}: ${list(used)} (${equal(best) ? "as the book's own does" : `the book's own: ${list(best)}`}).`, null, used, {}, below);
     }
-    const dear = known.find(([, mutant]) => cases.every((one, j) => same(call(mutant, one[1]).value, right[j])) && equal(cost(mutant)));
-    tell("costly", `${name}: every answer is right, but it takes too much. For ${size}: ${list(used)}; the book's own: ${list(best)}.`, dear?.[0], used, {}, below);
+    const dear = known.find(([, mutant]) => cases.every((one, j) => same(call(mutant, one[1]).value, right[j])) && (unused ? idle(mutant) : equal(cost(mutant))));
+    const but = unused ? `${options.arguments.at(-1)} makes no difference. For ${size}: ${list(used)}; ${again[1]} as many.` : `it takes too much. For ${size}: ${list(used)}; the book's own: ${list(best)}.`;
+    tell("costly", `${name}: every answer is right, but ${but}`, dear?.[0], used, {}, below);
   };
   run();
   let led = null;

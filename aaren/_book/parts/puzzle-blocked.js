@@ -69,5 +69,13 @@ const mistakes = () => {
         return v[0].map((_, d) => weights.reduce((sum, p, i) => sum + p * v[i][d], 0) / u);
       });
     },
+    "it is the recurrence: each token waits for the one before": (s, v) => {
+      let m = -Infinity, u = 0, w = v[0].map(() => 0);
+      return s.map(([x], k) => {
+        const top = Math.max(m, x), keep = Math.exp(m - top), add = Math.exp(x - top);
+        [m, u, w] = [top, keep * u + add, w.map((y, d) => keep * y + add * v[k][d])];
+        return w.map((y) => y / u);
+      });
+    },
   };
 };
