@@ -91,6 +91,7 @@ EVERY = {
     "cell": {},
     "scan": {},
     "fade": {"values": np.sin(np.arange(60))},
+    "mask": {},
     "state": {},
     "cost": {},
     "puzzle": {"name": "merge"},
@@ -976,6 +977,40 @@ def test_the_bound_holds_for_a_rule_that_does_not_look_and_not_for_one_that_does
     assert np.mean(rules["largest"]) < 0.8 * (1 - H / 8)
     page.get_by_role("slider", name="numbers you may keep").press("ArrowRight")
     assert scores_shown(page)[:2] == [None, 1 - (H + 1) / 8]
+
+
+# -- dropout on one feature ---------------------------------------------------------------------------------
+
+
+def test_runs_on_one_feature_and_the_loss_are_those_of_its_masks(visit):
+    page = visit(live.page("mask", {"runs": 100, "seed": 3}))
+    knob = page.get_by_role("slider", name="height a")
+    words = page.locator(".aaren-words")
+    for rate, height in ((10, 1.0), (10, 0.9), (40, 0.9), (0, 0.5), (60, 1.5)):
+        page.get_by_label("dropout, %").fill(str(rate))
+        while abs(moves := round(100 * (height - float(knob.get_attribute("aria-valuenow"))))) > 0:
+            key = "Page" * (abs(moves) >= 10) + ("Up" if moves > 0 else "Down")
+            knob.press(key if key.startswith("Page") else f"Arrow{key}")
+        band, answers, curve = values(page, "path[data-values]")
+        rho, kept = rate / 100, height / (1 - rate / 100)
+        assert set(np.round(answers, 12)) <= {0, round(kept, 12)}
+        np.testing.assert_allclose(band, [np.mean(answers), np.std(answers)], atol=1e-12)
+        gone = int(np.sum(answers == 0))
+        assert abs(gone - 100 * rho) < 15 and f"{gone} of 100 runs lost" in words.inner_text()
+        a = np.arange(76) / 50
+        miss = rho * 1 + (1 - rho) * (a / (1 - rho) - 1) ** 2  # the two masks by their chances
+        np.testing.assert_allclose(curve, miss, atol=1e-12)
+        least = "the least there is" in words.inner_text()
+        assert least == (height == 1 - rho)
+    page.get_by_role("button", name="height that training").press("Enter")
+    assert float(knob.get_attribute("aria-valuenow")) == 0.4
+    before = values(page, "path[data-values]")[1]
+    page.get_by_role("button", name="Draw new masks").press("Enter")
+    assert list(values(page, "path[data-values]")[1]) != list(before)
+    page.get_by_role("slider", name="runs").fill("7")
+    assert len(values(page, "path[data-values]")[1]) == 7
+    told = live.page("mask", {"rate": 40, "height": 90})
+    assert "a run gives 0 or 1.5, with mean 0.9 and σ 0.73. The loss is 0.55" in told
 
 
 # -- forgetting ---------------------------------------------------------------------------------------------

@@ -66,6 +66,8 @@ def live(component: str, /, **options: Any) -> None:
               others 0; `values`: a second signal to choose, `length` numbers, and `called`: what it is; `kept`: percent
               of the past, 50 to 100; `fresh`: the token that begins anew; `window`: in tokens (0: none, for both);
               `read`: tokens read at first; `todo`.
+            * "mask": dropout on one feature that is 1. The answer is that feature times a height a: a run gives 0, or
+              a / (1 − rate). `rate`, `height`: in percent, 0 to 60 and 0 to 150; `runs`: 1 to 100; `seed`; `todo`.
             * "state": a game. `n` keys pass, `H` numbers may be kept, one is asked for; `seed`; `todo`.
             * "cost": bytes kept and work of Aaren, linear attention and a cache. `layers`, `heads`, `dim`, `length`
               (powers of two but for the layers); `precision`: "float64", "float32" or "float16"; `todo`.
@@ -567,6 +569,53 @@ def _fade_picture(options: Mapping[str, Any]) -> tuple[str, str]:
     return _svg(700, 240, *shapes), alt
 
 
+# -- dropout on one feature -----------------------------------------------------------------------------------
+
+
+def _mask_options(
+    rate=10,
+    height=100,
+    runs=40,
+    seed=1,
+    todo="Move the rate. Then drag the circle on the curve, or use its arrow keys, to where the loss is least.",
+):
+    return {
+        "rate": _one_of("rate", rate, range(61)),
+        "height": _one_of("height", height, range(151)),
+        "runs": _one_of("runs", runs, range(1, 101)),
+        "seed": _one_of("seed", seed, range(10_000)),
+        "todo": str(todo),
+    }
+
+
+def _mask_picture(options: Mapping[str, Any]) -> tuple[str, str]:
+    rate, a = options["rate"] / 100, options["height"] / 100
+    sigma, least = a * math.sqrt(rate / (1 - rate)), a * a / (1 - rate) - 2 * a + 1
+
+    def x(value: float) -> float:
+        return 30 + 110 * (min(4, max(-2, value)) + 2)
+
+    low, high = x(a - 2 * sigma), x(a + 2 * sigma)
+    band = {"fill": COLORS["output"], "opacity": 0.2}
+    shapes = [
+        _shape("rect", x=low, y=34, width=high - low, height=90, **band),
+        _shape("path", d=f"M{x(1):.0f} 34v90", stroke="#999", stroke_width=5),
+        _shape("path", d=f"M{x(a):.0f} 34v90", stroke=COLORS["output"], stroke_dasharray="5 4"),
+        *(
+            _shape("circle", cx=x(value), cy=124.0, r=3 + 12 * share, fill=COLORS["output"])
+            for value, share in ((0, rate), (a / (1 - rate), 1 - rate))
+        ),
+        *(_text(x(value), 154, _told(value), text_anchor="middle") for value in range(-2, 5)),
+        _text(30, 14, "answers of runs; grey: the truth, 1; shaded: mean ± 2σ"),
+    ]
+    alt = (
+        f"Dropout of {options['rate']} % on one feature that is 1, which the answer takes {a:g} times: a run gives 0 or "
+        f"{a / (1 - rate):.3g}, with mean {a:.3g} and σ {sigma:.2g}. The loss is {least:.3g}; at the height "
+        f"{1 - rate:g} it would be {rate:g}."
+    )
+    return _svg(700, 164, *shapes), alt
+
+
 # -- what it costs ------------------------------------------------------------------------------------------
 
 
@@ -985,6 +1034,7 @@ COMPONENTS = {
         _wave_options, _wave_picture, "A trained network, computing in this page", lean=True
     ),
     "fade": Component(_fade_options, _fade_picture, "Ways of forgetting, computing in this page"),
+    "mask": Component(_mask_options, _mask_picture, "Dropout on one feature, in this page"),
     "state": Component(_state_options, _state_picture, "Be the state: a game in this page"),
     "cost": Component(_cost_options, _cost_picture, "What would it cost, computed in this page"),
     "scan": Component(_scan_options, _scan_picture, "Scans, computing in this page"),

@@ -222,7 +222,7 @@ start("wave", (stage, options) => {
   stage.append(make("p", {}, options.todo), bar(...shapes), svg,
     make("p", { class: "aaren-small" }, key("your wave", "currentColor"), "  ", key("the model's answer", "var(--output)"), legend),
     ...models.length > 1 ? [make("div", { class: "aaren-bar", role: "group", "aria-label": "band from" }, "band from: ", ...ways)] : [],
-    bar(band.node, share), bar(rate.node, count.node, masks), ...words, heads, caption);
+    bar(band.node, share), bar(rate.node, count.node, masks), ...words, make("details", {}, make("summary", {}, "What the model keeps after this step"), heads, caption));
   return (to) => {
     width = to;
     for (const [name, value] of Object.entries({ width, height: floor + 26, viewBox: `0 0 ${width} ${floor + 26}` })) set(svg, name, value);
