@@ -143,7 +143,7 @@ start("heartbeat", (stage, options) => {
     const much = `moves the answer by ${size < 0.001 ? "less than 0.001" : `${size.toFixed(3)} towards ${classes[+(moves[i] > 0)]}`}`;
     plot(moved, moves.map((d, j) => `M${x(j - 0.45)} ${y}V${y - d / full * rowH}H${x(j + 0.45)}V${y}`).join(""), moves);
     set(moved, "opacity", 1);
-    scale.replaceChildren(label(left, y - 32, `Each token moves it: ↑ to ${classes[1]}, ↓ to ${classes[0]}`), line(level(y)), ...[-16, rowH].map((d) => label(0, y + d, show(full, 2))));
+    scale.replaceChildren(label(left, y - 32, `Each token moves it: ↑ to ${classes[1]}, ↓ to ${classes[0]}`), line(level(y)), ...[-16, rowH].map((d) => label(0, y + d, show(d < 0 ? full : -full, 2))));
     give(says, { x: x(i - 0.5), y: floor(-1), width: x(end) - x(i - 1), height: H * rowH });
     give(under, { y: floor(-1), width: across(), height: (H + 3) * rowH });
     give(token.firstChild, { y1: -H * rowH - 90, y2: 0 });
