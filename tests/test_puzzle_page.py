@@ -49,7 +49,8 @@ TWO_WAYS = {
 
 
 def alike(text):
-    """A verdict without what the two languages write or count differently."""
+    """A verdict without what the two languages write or count differently; the page draws the merges instead."""
+    text = text.partition("\nYour merges on 8 letters")[0]
     for one, other in TWO_WAYS.items():
         text = text.replace(one, other)
     return text
@@ -236,19 +237,107 @@ def test_items_come_from_the_operator_alone():
         assert said in found["text"]
 
 
-def test_merges_are_shown_as_in_python():
-    """Of answers and of known mistakes other tests compare the texts; here it fails at 8 letters, or late."""
+# -- the merges of 8 tokens, drawn ---------------------------------------------------------------------------
+
+MERGING = ["hillis_steele", "blelloch", "window"]
+TOKENS = "abcdefgh"
+
+
+def drawn(after, tag="rect"):
+    """The boxes of a picture, in their order: the tokens, the merges, the outputs."""
+    return [looks for name, looks, *_ in after["shapes"] if name == tag]
+
+
+def marks(after):
+    return [box["data-mark"] for box in drawn(after)][8:]
+
+
+def recorded(name, function):
+    """What a function in Python merges of 8 letters: its operator, and what it returns, unless it fails."""
+    args = next(args for _, args in PUZZLES[name].cases() if len(args[0]) == 8)
+    try:
+        return args[1], function(*args)
+    except Exception:
+        return args[1], []
+
+
+@pytest.mark.parametrize("name", MERGING)
+def test_the_merges_of_the_answer_are_drawn(name):
+    after = verdict(name, given(name)["answer"])["after"]
+    op, outputs = recorded(name, puzzles.answer(name))
+    merged, rounds, idle = {"hillis_steele": (17, 3, 0), "blelloch": (14, 5, 3), "window": (12, 3, 0)}[name]  # fmt: skip
+    assert (op.merges, max(op.rounds)) == (merged, rounds)
+    assert after["rows"] == [["yours", merged, rounds], ["the book's own", merged, rounds]]
+    assert marks(after)[merged:] == ["right"] * 8
+    assert marks(after)[:merged].count("idle") == idle == marks(after).count("idle")
+    assert [box["data-text"] for box in drawn(after)[:8]] == list(TOKENS)
+    assert [box["data-text"] for box in drawn(after)[-8:]] == outputs
+    # two lines to each merge, but one if the other is the identity; and one to each output
+    assert len(drawn(after, "line")) == 2 * merged - idle + 8
+    assert "All 8 outputs are right." in after["said"] and "wrong" not in after["label"]
+
+
+@pytest.mark.parametrize("name", MERGING)
+def test_the_merges_of_a_mistake_are_drawn_and_what_is_wrong_is_marked(name):
+    known, book = puzzles.mistakes(name), recorded(name, puzzles.answer(name))
+    results = judged(name, *({"mistake": mistake} for mistake in known))["verdicts"]
+    for (mistake, function), found in zip(known.items(), results, strict=True):
+        op, outputs = recorded(name, function)
+        if not op.merges:
+            assert "after" not in found
+            continue
+        after = found["after"]
+        assert after["rows"][0] == ["yours", op.merges, max(op.rounds)], mistake
+        assert after["rows"][1] == ["the book's own", book[0].merges, max(book[0].rounds)]
+        boxes = {(row, *pair) for row, pairs in op.rounds.items() for pair in pairs}
+        bad = [pair for _, *pair in boxes if "".join(pair) not in TOKENS]
+        merges, ends = marks(after)[: len(boxes)], marks(after)[len(boxes) :]
+        assert merges.count("wrong") == len(bad) and "missing" not in merges
+        told = [outputs[k] if k < len(outputs) else None for k in range(8)]
+        expected = ["missing" if x is None else "right" if x == y else "wrong" for x, y in zip(told, book[1], strict=True)]  # fmt: skip
+        assert ends == expected, mistake
+        # each that is wrong has a cross too, of two lines on two that part it from what lies below
+        crosses = [line for line in drawn(after, "line") if line.get("stroke-width") == 2.5]
+        assert len(crosses) == 2 * (marks(after).count("wrong") + marks(after).count("missing"))
+        for kind, words in (("wrong", "that are not right (✗): "), ("missing", "that are missing: ")):  # fmt: skip
+            numbers = ", ".join(str(k + 1) for k in range(8) if ends[k] == kind)
+            assert (f"Outputs {words}{numbers}." in after["said"]) == bool(numbers)
+        assert ("make no run of the tokens" in after["said"]) == bool(bad)
+
+
+def test_the_first_wrong_merge_is_named_and_the_rest_of_the_picture_said_in_words():
+    right = given("blelloch")["answer"]
+    after = verdict("blelloch", right.replace("op(y[k], y[k - d])", "op(y[k - d], y[k])"))["after"]
+    assert "(✗): 4 of 14; the first: op('c', 'ab'), in round 3." in after["said"]
+    assert "round 3: abcd with efgh; abcd with E; c with ab, wrong. round 4:" in after["label"]
+    assert "returned: a; ab; cab, wrong; abcd; eabcd, wrong;" in after["label"]
+
+
+def test_merges_made_twice_are_one_box():
+    body = "x.map((_, k) => x.slice(0, k + 1).reduce((a, b) => op(a, b)))"
+    after = verdict("hillis_steele", f"const hillis_steele = (x, op) => {body};")["after"]
+    assert len(marks(after)) == 7 + 8 and after["rows"][0] == ["yours", 28, 7]
+    counts = [texts[0] for name, _, *texts in after["shapes"] if name == "text"]
+    assert [text for text in counts if text[0] == "×"] == [f"×{n}" for n in range(7, 1, -1)]
+    assert "round 1: a with b, 7 times." in after["label"]
+
+
+def test_what_was_merged_before_a_failure_is_drawn_and_changes_no_verdict():
     fails = "const y = right(x, op); if (x.length > %d) throw new Error('no'); return y; };"
     right = given("hillis_steele")["answer"].replace("function hillis_steele", "function right")
-    codes = [f"{right}\nconst hillis_steele = (x, op) => {{ {fails % most}" for most in (7, 8)]
-    early, late = (found["text"] for found in judged("hillis_steele", *codes)["verdicts"])
-    assert "round 1" not in early
-    assert late.endswith(
-        "\nYour merges on 8 letters, each in the first round that can make it:"
-        "\n  round 1: a·b  b·c  c·d  d·e  e·f  f·g  g·h"
-        "\n  round 2: a·bc  ab·cd  bc·de  cd·ef  de·fg  ef·gh"
-        "\n  round 3: a·bcde  ab·cdef  abc·defg  abcd·efgh"
-    )
+    code = f"{right}\nconst hillis_steele = (x, op) => {{ {fails % 7}"
+    found = verdict("hillis_steele", code)
+    assert found["kind"] == "raised" and "On these it failed;" in found["after"]["said"]
+    assert marks(found["after"]) == [""] * 17 + ["missing"] * 8
+    for body in ("x", "null", "op"):
+        assert "after" not in verdict("hillis_steele", f"const hillis_steele = (x, op) => {body};")
+    many = "const hillis_steele = (x, op) => { for (let i = 0; i < 400; i++) op(x[0], op(x[0], x[i % x.length])); return x; }"
+    after = verdict("hillis_steele", many)["after"]
+    assert after["rows"][0] == ["yours", 800, 2] and len(marks(after)) == 16 + 8
+    deep = "const hillis_steele = (x, op) => x.map((y) => { for (let i = 0; i < 40; i++) y = op(x[0], y); return y; })"
+    after = verdict("hillis_steele", deep)["after"]
+    assert after["rows"][0] == ["yours", 320, 40] and len(drawn(after)) < 120
+    assert f"Not drawn: {8 * 40 - len(marks(after)) + 8} more." in after["said"]
 
 
 # -- a descent with the reader's own gradient ------------------------------------------------------------------
@@ -617,6 +706,44 @@ def test_a_descent_is_drawn_and_goes_with_the_next_check(visit):
     field.press("Control+Enter")
     verdict.filter(has_text="not yet").wait_for()
     assert picture.count() == table.count() == 0 and page.get_by_text("The descent").count() == 0
+
+
+@pytest.mark.parametrize("width", [390, 760])
+def test_merges_are_drawn_and_go_with_the_next_check(visit, width):
+    page, field, verdict = opened(visit, "hillis_steele", viewport={"width": width, "height": 844})
+    picture = page.locator(".aaren-after svg")
+    right = given("hillis_steele")["answer"]
+    field.fill(right.replace("op(x[k - d], item)", "op(item, x[k - d])"))
+    field.press("Control+Enter")
+    page.get_by_role("status").filter(has_text="(✗): 17 of 17; the first: op('b', 'a')").wait_for()
+    assert "left and right are exchanged" in verdict.inner_text()
+    assert "Your merges" not in verdict.inner_text()
+    assert picture.locator("[data-mark=wrong]").count() == 17 + 7
+    assert "round 1: b with a, wrong;" in page.get_by_role("img").get_attribute("aria-label")
+    field.fill(right)
+    field.press("Control+Enter")
+    page.get_by_role("status").filter(has_text="All 8 outputs are right.").wait_for()
+    assert picture.locator("[data-mark=wrong]").count() == 0
+    assert picture.locator("rect").count() == 8 + 17 + 8
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.locator(".aaren-after table").get_by_role("row").count() == 3
+    # every box lies in the picture, and what it holds in the box
+    outside = picture.evaluate(
+        """(svg) => {
+          const all = svg.getBoundingClientRect(), holds = (one, two) => one.left <= two.left && two.right <= one.right && one.top <= two.top && two.bottom <= one.bottom;
+          return [...svg.querySelectorAll("rect")].filter((box) => {
+            const here = box.getBoundingClientRect(), text = box.nextElementSibling.getBoundingClientRect();
+            return !holds(all, here) || !holds(here, text);
+          }).map((box) => box.dataset.text);
+        }"""
+    )
+    assert outside == []
+    shown = picture.locator("text", has_text="a…h" if width == 390 else "abcdefgh")
+    assert shown.count() == 2
+    field.fill(given("hillis_steele")["stub"])
+    field.press("Control+Enter")
+    verdict.filter(has_text="not yet").wait_for()
+    assert picture.count() == 0 and page.get_by_text("Your merges").count() == 0
 
 
 def test_a_descent_without_end_is_stopped_and_its_verdict_told(visit):

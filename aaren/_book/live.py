@@ -72,7 +72,8 @@ def live(component: str, /, **options: Any) -> None:
             * "cost": bytes kept and work of Aaren, linear attention and a cache. `layers`, `heads`, `dim`, `length`
               (powers of two but for the layers); `precision`: "float64", "float32" or "float16"; `todo`.
             * "puzzle": a puzzle of `aaren.puzzles` in JavaScript: an editor, and the verdict that `check` gives. `name`:
-              of the puzzle; `todo`. Under `backward` it draws where the reader's gradient leads a descent.
+              of the puzzle; `todo`. Under `backward` it draws where the reader's gradient leads a descent, under
+              `hillis_steele`, `blelloch` and `window` what the reader's function merges of 8 tokens.
             * "wave": a wave to draw, and a trained model that streams it. `model`: a file of `aaren.stream.save`, a
               `Stream`, or a Keras model, a stack of Aaren layers with as many features as `theta` has frequencies:
               those it was trained on; the reader draws the first, the others run on beside it. A band shows the mean
@@ -692,9 +693,10 @@ def _puzzle_options(
     }
     if puzzle.parts:
         options |= {"parts": list(puzzle.parts), "steps": list(puzzle.steps)}
-    if puzzle.drawn:
+    if puzzle.returns == ITEMS:
         drawing = _bare((PARTS / "drawing.js").read_text("utf-8"))
-        options |= {"drawn": puzzle.drawn, "mistakes": drawing + options["mistakes"]}
+        sizes = [len(arguments[0]) for _, arguments in puzzle.cases()]
+        options |= {"drawn": sizes.index(8), "mistakes": drawing + options["mistakes"]}
     if puzzle.cost:
         options |= {"counted": _sent(puzzle.example()), "limit": puzzle.limit, "size": puzzle.size}
     if puzzle.least:

@@ -2,14 +2,15 @@
 // but `sum` and `dot`: their text runs in a worker, below the reader's own code.
 
 // `reader` is the reader's function, `answer` the right one, `mistakes` makes those that are known, by name. With them may
-// stand `after`: what the reader's function leads to, to be drawn below the verdict, which it does not change.
+// stand `after`, what the reader's function leads to, or `drawing`, what it merges of 8 tokens: either is drawn below the
+// verdict, which it does not change.
 const judge = (options, code, reader, answer, mistakes, post) => {
   const { more, sweeps, drawing, kept, after, ...mutants } = mistakes(answer), known = Object.entries(mutants);
   const { name, cases, form, returns, counted, limit, least = {}, again, size, parts, steps, drawn } = options;
 
   // -- inputs: as live.py writes them, and made anew for each call
   class Piece { // a stretch of the sequence, by its letters; `chain` counts merges in a row
-    constructor(text, chain = 0) { Object.assign(this, { text, chain }); Object.freeze(this); }
+    constructor(text, chain = 0, left, right) { Object.assign(this, { text, chain, left, right }); Object.freeze(this); }
     toString() { return this.text; }
   }
   class Triple extends Array { // [m, u, w], whose parts have names too
@@ -19,13 +20,11 @@ const judge = (options, code, reader, answer, mistakes, post) => {
   const join = () => {
     const op = (left, right) => {
       for (const item of [left, right]) if (!(item instanceof Piece)) throw new TypeError(`op merges two items; got ${show(item)}`);
-      op.merges += 1;
-      const joined = new Piece(left.text + right.text, 1 + Math.max(left.chain, right.chain));
-      op.pairs.push([left.text, right.text]);
-      (op.rounds[joined.chain] ||= []).push([left.text, right.text]);
+      const joined = new Piece(left.text + right.text, 1 + Math.max(left.chain, right.chain), left, right);
+      op.made.push(joined);
       return joined;
     };
-    return Object.assign(op, { merges: 0, pairs: [], rounds: [], empty: new Piece("") });
+    return Object.assign(op, { made: [], empty: new Piece("") });
   };
   const signs = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-";
   const read = (x) => {
@@ -113,7 +112,7 @@ const judge = (options, code, reader, answer, mistakes, post) => {
     return !value.every(empty) && same(...given(value, other.value));
   };
   const stages = (all, number) => { // what is right by itself, of an answer that is wrong or not complete
-    if (sweeps) return sweeps(String(all[Math.max(number, 2)].args[0].join("")), all[Math.max(number, 2)].args[1].pairs);
+    if (sweeps) return sweeps(String(all[Math.max(number, 2)].args[0].join("")), all[Math.max(number, 2)].args[1].made.map(({ left, right }) => [left.text, right.text]));
     const found = {};
     for (let i = 0; more && i < all.length; i++) {
       const { value } = all[i], wanted = expected(i, all[i]);
@@ -128,7 +127,7 @@ const judge = (options, code, reader, answer, mistakes, post) => {
     if (!counted) return {};
     Math.taken = 0; // it is what the program counts
     const { args, value, error } = call(f, [...counted.slice(0, counted.length - last.length), ...last]);
-    const { merges } = args[1];
+    const merges = args[1].made?.length;
     const all = error ? {} : { exponentials: Math.taken };
     if (merges !== undefined && value) Object.assign(all, { merges, "longest chain": Math.max(...value.map((piece) => piece.chain)) });
     return Object.fromEntries(Object.keys(limit).filter((what) => what in all).map((what) => [what, all[what]]));
@@ -155,10 +154,10 @@ const judge = (options, code, reader, answer, mistakes, post) => {
     if (shown[0] === shown[1]) shown = [show(value, String), show(best, String)];
     return ["wrong", `${name}: not right. The smallest input that fails ${where}\n  yours: ${shown[0]}\n  right: ${shown[1]}${reason ? `\n  It must return ${returns}; ${reason}.` : ""}`];
   };
-  const tell = (kind, text, mistake = null, cost = {}, stages = {}, below = "") => {
+  const tell = (kind, text, mistake = null, cost = {}, stages = {}) => {
     const lines = [text, ...Object.entries(stages).map((stage) => `  ${stage.join(": ")}`)];
     if (mistake) lines.push(`The mistake: ${mistake}.`);
-    post({ verdict: { name, kind, text: lines.join("\n") + below, mistake, cost, stages } });
+    post({ verdict: { name, kind, text: lines.join("\n"), mistake, cost, stages } });
   };
   const run = () => {
     if (typeof reader !== "function") {
@@ -170,42 +169,40 @@ const judge = (options, code, reader, answer, mistakes, post) => {
       return where;
     };
     const every = () => cases.map((one) => { place(one); return call(reader, one[1]); });
-    let below = "";
     for (let i = 0; i < cases.length; i++) {
       const sent = cases[i][1], where = place(cases[i]), once = call(reader, sent);
       const found = trouble(sent, once, expected(i, once), where);
-      if (i === drawn) below = drawing(once);
       if (!found) continue;
       tell(...found);
       if (!["wrong", "raised"].includes(found[0])) return;
       const all = every();
       const named = known.find(([, mutant]) => cases.every((one, j) => alike(all[j], call(mutant, one[1]))));
-      return tell(...found, named?.[0], {}, stages(all, i), drawn ? drawing(all[drawn]) : "");
+      return tell(...found, named?.[0], {}, stages(all, i));
     }
     const left = more ? stages(every(), 0) : {};
     if (parts?.some((part) => left[part] === "missing")) return tell("not yet", `${name}: not yet, for ${cases.length} inputs:`, null, {}, left);
     const text = `${name}: right, for ${cases.length} inputs.`;
     if (counted) post({ where: `(${size})` });
     const used = cost(reader), best = cost(answer), equal = (one) => list(one) === list(used);
-    if (!Object.keys(used).length) return tell("right", text, null, {}, {}, below);
+    if (!Object.keys(used).length) return tell("right", text);
     const few = Object.entries(least).find(([what, most]) => used[what] < most), powers = /\*\*(?!=?\s*-?\d)/.test(code.replace(/\/\*[^]*?\*\/|\/\/.*/g, ""));
     if (few || least.exponentials && powers) {
       const why = powers ? "What ** takes cannot be counted." : `For ${size}: ${list(used)}; so many scores need ${few[1]} at least.`;
-      return tell("uncounted", `${name}: every answer is right, but not all that it takes is seen. ${why} Take exponentials with Math.exp.`, null, used, {}, below);
+      return tell("uncounted", `${name}: every answer is right, but not all that it takes is seen. ${why} Take exponentials with Math.exp.`, null, used);
     }
     const idle = (f) => again && list(cost(f)) === list(cost(f, again[0])) && cost(f).exponentials <= again[2]; // the last makes no difference
     const wasteful = Object.entries(limit).some(([what, most]) => !(used[what] <= most)), unused = !wasteful && idle(reader);
     if (!wasteful && !unused) {
-      return tell("right", `${text} For ${size}: ${list(used)} (${equal(best) ? "as the book's own does" : `the book's own: ${list(best)}`}).`, null, used, {}, below);
+      return tell("right", `${text} For ${size}: ${list(used)} (${equal(best) ? "as the book's own does" : `the book's own: ${list(best)}`}).`, null, used);
     }
     const dear = known.find(([, mutant]) => cases.every((one, j) => same(call(mutant, one[1]).value, right[j])) && (unused ? idle(mutant) : equal(cost(mutant))));
     const but = unused ? `${options.arguments.at(-1)} makes no difference. For ${size}: ${list(used)}; ${again[1]} as many.` : `it takes too much. For ${size}: ${list(used)}; the book's own: ${list(best)}.`;
-    tell("costly", `${name}: every answer is right, but ${but}`, dear?.[0], used, {}, below);
+    tell("costly", `${name}: every answer is right, but ${but}`, dear?.[0], used);
   };
   run();
   let led = null;
   try {
-    led = after(reader);
+    led = drawing ? drawing(...[reader, answer].map((f) => call(f, cases[drawn][1])), right[drawn]) : after(reader);
   } catch {
     // there is none, or this function gives it nothing to draw
   }

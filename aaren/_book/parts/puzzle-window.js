@@ -33,5 +33,6 @@ const mistakes = (window) => {
     "the window looks ahead": slices((k) => k, (k, W) => k + W),
     "left and right are exchanged": (x, op, identity, W) => window(x, (left, right) => op(right, left), identity, W),
     "the item itself is missing from its window": slices((k, W) => k - W, (k) => k),
+    drawing,
   };
 };

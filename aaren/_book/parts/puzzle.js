@@ -54,17 +54,23 @@ start("puzzle", (stage, options) => {
   });
   field.addEventListener("input", fit);
 
-  // -- what a puzzle draws of an answer: lines on a logarithmic axis, and a table
+  // -- what a puzzle draws of an answer: lines on a logarithmic axis, or merges; and a table
   let figure = null;
   const draw = () => {
     board.replaceChildren();
     write(said, figure ? figure.said : "");
     if (!figure) return;
-    const { label, lines, unit, head, rows } = figure, width = stage.clientWidth, left = 46, top = 30, tall = 130, height = top + tall + 24;
+    const { head, rows, shapes } = figure;
+    const row = ([name, ...cells], tag, scope) => make("tr", {}, make("th", { scope }, name), ...cells.map((cell) => make(tag, tag === "th" ? { scope: "col" } : {}, cell)));
+    board.append((shapes ? merges : losses)(), make("table", {}, make("thead", {}, row(head, "th", "col")), make("tbody", {}, ...rows.map((cells) => row(cells, "td", "row")))));
+  };
+  const image = (width, height) => make("svg", { role: "img", "aria-label": figure.label, width, height, viewBox: `0 0 ${width} ${height}` });
+  const losses = () => {
+    const { lines, unit } = figure, width = stage.clientWidth, left = 46, top = 30, tall = 130, height = top + tall + 24;
     const good = (x) => x > 0 && x < Infinity, powers = lines.flatMap((line) => line.values).filter(good).map(Math.log10);
     const low = Math.floor(Math.min(...powers)), high = Math.max(low + 1, Math.ceil(Math.max(...powers))), last = lines[0].values.length - 1;
     const x = (i) => left + i / last * (width - left - 8), y = (power) => top + (high - power) / (high - low) * tall;
-    const svg = make("svg", { role: "img", "aria-label": label, width, height, viewBox: `0 0 ${width} ${height}` });
+    const svg = image(width, height);
     for (let power = low; power <= high; power++) {
       svg.append(make("line", { x1: left, x2: width, y1: y(power), y2: y(power), stroke: "var(--line)" }), make("text", { x: left - 6, y: y(power) + 4, "text-anchor": "end" }, show(10 ** power)));
     }
@@ -78,8 +84,13 @@ start("puzzle", (stage, options) => {
       svg.append(make("path", { ...look, d: `M${from} 10h24` }), make("text", { x: from + 30, y: 14 }, name));
       from += 52 + 7 * name.length;
     });
-    const row = ([name, ...cells], tag, scope) => make("tr", {}, make("th", { scope }, name), ...cells.map((cell) => make(tag, tag === "th" ? { scope: "col" } : {}, cell)));
-    board.append(svg, make("table", {}, make("thead", {}, row(head, "th", "col")), make("tbody", {}, ...rows.map((cells) => row(cells, "td", "row")))));
+    return svg;
+  };
+  const merges = () => { // an array as an attribute: in columns and pixels, from the left of the columns or, as a width, from 0
+    const { shapes, height } = figure, width = stage.clientWidth, left = width < 500 ? 50 : 64, wide = (width - left - 4) / 8, svg = image(width, height);
+    const real = ([name, x]) => [name, Array.isArray(x) ? (name === "width" ? 0 : left) + x[0] * wide + x[1] : x];
+    for (const [tag, looks, ...texts] of shapes) svg.append(make(tag, Object.fromEntries(Object.entries(looks).map(real)), texts.find((text) => 8 * text.length + 4 < wide) ?? texts.at(-1) ?? ""));
+    return svg;
   };
 
   // -- the verdict
