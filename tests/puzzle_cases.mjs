@@ -29,5 +29,5 @@ const verdict = (given) => {
   return done ? after ? { ...found, after } : found : null;
 };
 
-const { more, sweeps, drawing, kept, after, ...known } = new Function(`return ${mistakes}(() => {})`)();
+const { more, sweeps, drawing, kept, part, after, ...known } = new Function(`return ${mistakes}(() => {})`)();
 process.stdout.write(JSON.stringify({ known: Object.keys(known), verdicts: codes.map(verdict) }));

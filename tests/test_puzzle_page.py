@@ -528,18 +528,24 @@ def test_signs_of_a_phone_and_names_of_the_judge_do_no_harm():
     assert verdict("merge", names + given("merge")["answer"])["kind"] == "right"
 
 
-def test_sum_and_dot_are_there_and_may_be_the_reader_s_own():
+def test_sum_dot_and_add_are_there_and_may_be_the_reader_s_own():
     uses = "const merge = (a, b) => { dot([1], [2]); return right(a, b); };\n"
     right = given("merge")["answer"].replace("function merge", "function right") + "\n"
-    own = ("const dot = () => 7, sum = () => 8;", "function dot() {}\nvar sum = 3;", "let dot;")
+    own = (
+        "const dot = () => 7, sum = () => 8;",
+        "function dot() {}\nvar sum = 3;",
+        "let dot, add;",
+    )
     assert verdict("merge", right + uses)["kind"] == "right"
     assert verdict("merge", right + uses.replace("[2]", "3"))["kind"] == "right"
     wrong = "const merge = () => [dot([1, 2], [3, 4]), sum([1, 2]), 0];"
     assert "yours: [11, 3, 0]" in verdict("merge", wrong)["text"]
+    wrong = "const merge = () => [...add([1, 2], [3, 4]), add(1, 2)];"
+    assert "yours: [4, 6, 3]" in verdict("merge", wrong)["text"]
     wrong = "function dot() { return 7; }\nconst sum = () => 8, merge = () => [dot(), sum(), 0];"
     assert "yours: [7, 8, 0]" in verdict("merge", wrong)["text"]
     # what the reader has under these names does not reach the judge, its answer or its mistakes
-    for name in ("backward", "linear"):
+    for name in ("backward", "block", "linear"):
         mutant = list(PUZZLES[name].mistakes)[1]
         plain, *others = judged(
             name, {"mistake": mutant}, *(f"{line}\nconst {name} = () => 1;" for line in own)
@@ -547,6 +553,40 @@ def test_sum_and_dot_are_there_and_may_be_the_reader_s_own():
         assert plain["mistake"] == mutant
         assert {found["kind"] for found in others} == {"wrong"}
         assert len({found["text"] for found in others}) == 1
+
+
+BLOCK = "function block(x, norm1, attend, norm2, net) {\n  %s\n}\n"
+
+
+def test_a_block_as_readers_write_it():
+    line1, line2 = "const y = add(x, attend(norm1(x)));", "return add(y, net(norm2(y)));"
+    told = {
+        f"x = add(x, attend(norm1(x))); {line2.replace('y', 'x')}": None,
+        line1 + "return y;": "line 1 is right, line 2 is missing",
+        "return add(x, net(norm2(x)));": "line 2 is right, line 1 is missing",
+        "const y = norm1(add(x, attend(x))); return norm2(add(y, net(y)));": "the norms stand after the sums, not before the parts",
+        "x = norm1(x); x = add(x, attend(x)); x = norm2(x); return add(x, net(x));": "the normalised x is added to, not x",
+        line1 + "return net(norm2(y));": "the second residual is forgotten",
+        line1 + "return add(x, net(norm2(y)));": "the second line adds to x, not to x'",
+        line1 + line2.replace("norm2", "norm1"): "both lines have the same norm",
+        "const y = add(x, net(norm2(x))); return add(y, attend(norm1(y)));": "the lines are exchanged: net comes before attend",
+    }
+    results = judged("block", *(BLOCK % body for body in told))["verdicts"]
+    assert [found["mistake"] for found in results] == list(told.values())
+    assert [found["kind"] for found in results] == ["right"] + 8 * ["wrong"]
+    assert "\n  block([[3, 1]], norm1, attend, norm2, net)\n" in results[1]["text"]
+
+
+def test_arrays_of_a_block_are_added_by_add():
+    plus = "const y = x + attend(norm1(x)); return y + net(norm2(y));"
+    at = "norm2 takes T arrays of numbers; got string. Arrays are added by add(a, b), not by +"
+    changed = "const own = attend(norm1(x)); x.forEach((row, k) => row.forEach((_, j) => { row[j] += own[k][j]; })); return add(x, net(norm2(x)));"
+    one, two, other = judged(
+        "block", BLOCK % plus, BLOCK % "return x + attend(norm1(x));", BLOCK % changed
+    )["verdicts"]
+    assert one["kind"] == "raised" and f"\n  TypeError: {at}\n" in one["text"]
+    assert two["kind"] == "wrong" and "yours holds string where numbers belong" in two["text"]
+    assert other["kind"] == "changed" and "it changed its argument `x`" in other["text"]
 
 
 def test_an_object_and_typed_numbers_are_triples_too():
@@ -564,7 +604,7 @@ def opened(visit, name="merge", **settings):
     return page, page.get_by_role("textbox"), page.locator(".aaren-verdict")
 
 
-def test_all_ten_work_on_one_page(visit):
+def test_all_eleven_work_on_one_page(visit):
     page = visit(*(live.page("puzzle", {"name": name}) for name in NAMES))
     roots = page.locator(".aaren-live").all()
     for name, root in zip(NAMES, roots, strict=True):

@@ -723,6 +723,126 @@ def backward_cases():
     return cases
 
 
+# Chapter 8 -----------------------------------------------------------------------------------
+
+
+class Part:
+    """A part of a block as an argument: a function of tokens (T, F), with a name and weights of its own."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def __repr__(self):
+        return self.name
+
+    def __call__(self, y):
+        y = np.asarray(y, dtype=float)
+        return getattr(self, f"_{self.name}")(y)
+
+    def _norm1(self, y):
+        middle = y - y.mean(axis=-1, keepdims=True)
+        return middle / np.sqrt((middle**2).mean(axis=-1, keepdims=True) + 1e-5)
+
+    def _norm2(self, y):
+        return 2 * self._norm1(y) + 1
+
+    def _attend(self, y):
+        F = y.shape[-1]
+        seen = np.exp(y @ _weight(F, 1, 2)[:, 0]) * np.tri(len(y))
+        return seen @ y @ _weight(F, F, 1) / seen.sum(axis=1, keepdims=True)
+
+    def _net(self, y):
+        F = y.shape[-1]
+        return np.maximum(y @ _weight(F, 2 * F, 3), 0) @ _weight(2 * F, F, 4)
+
+
+def _weight(rows, columns, seed):
+    i, j = np.ogrid[:rows, :columns]
+    return ((3 * i + 5 * j + i * j + seed) % 7 - 3) / 2
+
+
+def block(x, norm1, attend, norm2, net):
+    """Return the outputs (T, F) of the residual block for tokens x (T, F); its parts are functions.
+
+    norm1, norm2: normalise each token; attend: the Aaren layer over all tokens, with W_o; net: the small network,
+    for each token. Each takes an array (T, F) and returns one.
+    """
+    y = x + attend(norm1(x))
+    return y + net(norm2(y))
+
+
+def _block(pick):
+    """A block made of its parts; `plus` adds to x what a part makes of it."""
+    plus = lambda x, part: x + part(x)  # noqa: E731
+
+    def function(x, norm1, attend, norm2, net):
+        p = SimpleNamespace(norm1=norm1, attend=attend, norm2=norm2, net=net, plus=plus)
+        p.y = x + attend(norm1(x))  # right, after line 1
+        return pick(x, p)
+
+    return function
+
+
+# also what chapter 8 finds in a Keras layer: no more than sums and the parts
+BLOCK = {
+    "line 1 is right, line 2 is missing": _block(lambda x, p: p.y),
+    "line 2 is right, line 1 is missing": _block(lambda x, p: x + p.net(p.norm2(x))),
+    "the norms stand after the sums, not before the parts": _block(
+        lambda x, p: p.norm2(p.plus(p.norm1(p.plus(x, p.attend)), p.net))
+    ),
+    "the norms stand after the parts, not before them": _block(
+        lambda x, p: p.plus(p.plus(x, lambda x: p.norm1(p.attend(x))), lambda y: p.norm2(p.net(y)))
+    ),
+    "both lines have the same norm": _block(lambda x, p: p.y + p.net(p.norm1(p.y))),
+    "the two norms are exchanged": _block(
+        lambda x, p: p.plus(x + p.attend(p.norm2(x)), lambda y: p.net(p.norm1(y)))
+    ),
+    "the norms are missing": _block(lambda x, p: p.plus(p.plus(x, p.attend), p.net)),
+    "the first norm is missing": _block(
+        lambda x, p: p.plus(p.plus(x, p.attend), lambda y: p.net(p.norm2(y)))
+    ),
+    "the second norm is missing": _block(lambda x, p: p.plus(p.y, p.net)),
+    "the normalised x is added to, not x": _block(
+        lambda x, p: p.plus(p.norm2(p.plus(p.norm1(x), p.attend)), p.net)
+    ),
+    "the first line adds to the normalised x, not to x": _block(
+        lambda x, p: p.plus(p.plus(p.norm1(x), p.attend), lambda y: p.net(p.norm2(y)))
+    ),
+    "the second line adds to the normalised x', not to x'": _block(
+        lambda x, p: p.plus(p.norm2(p.y), p.net)
+    ),
+    "the first residual is forgotten": _block(
+        lambda x, p: p.plus(p.attend(p.norm1(x)), lambda y: p.net(p.norm2(y)))
+    ),
+    "the second residual is forgotten": _block(lambda x, p: p.net(p.norm2(p.y))),
+    "both residuals are forgotten": _block(lambda x, p: p.net(p.norm2(p.attend(p.norm1(x))))),
+    "the second line adds to x, not to x'": _block(lambda x, p: x + p.net(p.norm2(p.y))),
+    "the second line reads x, not x'": _block(lambda x, p: p.y + p.net(p.norm2(x))),
+    "x is added once more: it is in x' already": _block(
+        lambda x, p: x + p.plus(p.y, lambda y: p.net(p.norm2(y)))
+    ),
+    "the lines are exchanged: net comes before attend": _block(
+        lambda x, p: p.plus(x + p.net(p.norm2(x)), lambda y: p.attend(p.norm1(y)))
+    ),
+    "the parts are exchanged: net stands in line 1, attend in line 2": _block(
+        lambda x, p: p.plus(x + p.net(p.norm1(x)), lambda y: p.attend(p.norm2(y)))
+    ),
+}
+
+
+def block_cases():
+    parts = tuple(map(Part, ("norm1", "attend", "norm2", "net")))
+    several = [
+        ("one token", [[3.0, 1.0]]),
+        ("two tokens", [[3.0, 1.0], [1.0, 2.0]]),
+        ("two tokens of three features", [[3.0, 1.0, 2.0], [0.0, 4.0, 1.0]]),
+        ("a token of equal features", [[2.0, 2.0, 2.0], [1.0, 0.0, 2.0]]),
+    ]
+    rng = np.random.default_rng(8)
+    several += [(f"{n} tokens", short(rng.normal(size=(n, 4)), 2)) for n in (4, 9)]
+    return [(about, (np.array(x), *parts)) for about, x in several]
+
+
 # Chapter 9 -----------------------------------------------------------------------------------
 
 
@@ -963,6 +1083,7 @@ PUZZLES = {
         steps=("gradient by u", "gradient by w"),
         more=by_the_state,
     ),
+    "block": Puzzle(8, block, "an array of shape (T, F)", BLOCK, block_cases),
     "linear": Puzzle(9, linear, ARRAY, LINEAR, linear_cases),
     "forget": Puzzle(10, forget, TRIPLE, FORGET, forget_cases),
     "window": Puzzle(

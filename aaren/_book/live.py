@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from aaren._book.answers import ITEMS, PAIR, PUZZLES, TRIPLE, Join, Kept, Piece, Triple
+from aaren._book.answers import ITEMS, PAIR, PUZZLES, TRIPLE, Join, Kept, Part, Piece, Triple
 from aaren._book.explore import _display
 from aaren.plots import COLORS
 from aaren.stream import Stream, load
@@ -721,6 +721,8 @@ def _sent(value: Any) -> Any:
         return {"triple": [_sent(part) for part in value]}
     if isinstance(value, Kept):
         return {"kept": [_sent(value.s), _sent(value.v)]}
+    if isinstance(value, Part):
+        return {"part": value.name}
     if isinstance(value, (Join, Piece)):
         return {"op" if isinstance(value, Join) else "identity": True}
     if isinstance(value, list):
@@ -754,7 +756,7 @@ def _puzzle_picture(options: Mapping[str, Any]) -> tuple[str, str]:
     ]
     shapes += [_text(20, 36 + 24 * i, line, **font) for i, line in enumerate(lines)]
     below = 56 + 24 * len(lines)
-    told = "Where scripts run, this is an editor. Elsewhere solve it in Python, in Colab or in the cell above."
+    told = "Where scripts run, this is an editor. Elsewhere solve it in Python, in Colab or in a cell of this chapter."
     alt = f"An editor with a function to be written in JavaScript: {' '.join(lines[0].split())}. {told}"
     return _svg(700, below + 16, *shapes, _text(4, below, told)), alt
 

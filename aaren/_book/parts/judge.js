@@ -1,11 +1,11 @@
 // The verdict on a puzzle's answer, as `aaren.puzzles.check` gives it. Neither function may need anything from outside,
-// but `sum` and `dot`: their text runs in a worker, below the reader's own code.
+// but `sum`, `dot` and `add`: their text runs in a worker, below the reader's own code.
 
 // `reader` is the reader's function, `answer` the right one, `mistakes` makes those that are known, by name. With them may
 // stand `after`, what the reader's function leads to, or `drawing`, what it merges of 8 tokens: either is drawn below the
 // verdict, which it does not change.
 const judge = (options, code, reader, answer, mistakes, post) => {
-  const { more, sweeps, drawing, kept, after, ...mutants } = mistakes(answer), known = Object.entries(mutants);
+  const { more, sweeps, drawing, kept, part, after, ...mutants } = mistakes(answer), known = Object.entries(mutants);
   const { name, cases, form, returns, counted, limit, least = {}, again, size, parts, steps, drawn } = options;
 
   // -- inputs: as live.py writes them, and made anew for each call
@@ -32,6 +32,7 @@ const judge = (options, code, reader, answer, mistakes, post) => {
     if (typeof x !== "object") return Number(x); // "-Infinity" too
     if (x.triple) return Triple.from(x.triple.map(read));
     if (x.kept) return kept(...x.kept);
+    if (x.part) return part(x.part);
     if (x.letters) return [...signs.slice(0, x.letters)].map((sign) => new Piece(sign));
     return x.op ? join() : new Piece("");
   };
@@ -54,7 +55,7 @@ const judge = (options, code, reader, answer, mistakes, post) => {
   const show = (x, number = digits) => {
     if (typeof x === "number") return number(x);
     if (typeof x === "string" || x instanceof Piece) return `'${x}'`;
-    if (typeof x === "function") return "op";
+    if (typeof x === "function") return x.name; // op, or a part of a block
     if (!listed(x)) return x && typeof x === "object" ? kind(x) : String(x);
     const numbers = flat(x);
     if (numbers.length > 40 && shape(x) && typeof numbers[0] === "number") return `<array of shape ${sized(shape(x))}>`;
@@ -215,9 +216,9 @@ const program = ({ answer, mistakes, ...options }, code) => {
   return [
     // counted from here on, under other names too
     `for(const f of["exp","expm1","pow"]){const g=Math[f];Math[f]=(...x)=>{Math.taken+=1;return g(...x)}}${typed(code)}`,
-    // the reader may use these two, or have others of their names
-    ";((sum = (list) => list.reduce((a, b) => a + b, 0), dot = (a, b) => sum(a.map((x, i) => x * b[i]))) => {",
-    `globalThis.sum ??= sum; globalThis.dot ??= dot; (${judge})(${JSON.stringify(options)}, ${JSON.stringify(typed(code))}, typeof ${name} === "undefined" ? null : ${name},`,
+    // the reader may use these three, or have others of their names
+    ";((sum = (list) => list.reduce((a, b) => a + b, 0), dot = (a, b) => sum(a.map((x, i) => x * b[i])), add = (a, b) => a.map ? a.map((x, i) => add(x, b[i])) : a + b) => {",
+    `globalThis.sum ??= sum; globalThis.dot ??= dot; globalThis.add ??= add; (${judge})(${JSON.stringify(options)}, ${JSON.stringify(typed(code))}, typeof ${name} === "undefined" ? null : ${name},`,
     `(() => { ${answer}`,
     `return ${name}; })(), (() => { ${mistakes}`,
     "return mistakes; })(), (told) => postMessage(told)); })();",
