@@ -360,8 +360,65 @@ def descent(gradients):
         return np.array(losses), np.exp(s[:, 0])
 
 
+def descent_of_a_query(gradients):
+    """The same of the chapter's learned query: the loss at each step, and κ after the last."""
+    sequences, losses, kappa = (
+        np.arange(1, 129).reshape(16, 8, 1) ** 2 * np.sqrt([2, 3]) % 1,
+        [],
+        np.zeros((2, 1)),
+    )
+    for _ in range(101):
+        loss, slopes = 0, 0
+        for x in sequences:
+            s, v = x @ kappa, x[:, 1:]
+            wanted = np.array([max(x[: k + 1].tolist())[1:] for k in range(8)])
+            m = np.maximum.accumulate(s)
+            W = np.exp(np.where(np.tri(8) > 0, s.T - m, -np.inf))
+            u = W.sum(axis=1, keepdims=True)
+            kept = Kept(s, v, m, u, W @ v / u)
+            loss += ((kept.o - wanted) ** 2).sum() / 2
+            slopes = slopes + x.T @ gradients(kept, kept.o - wanted)[0]
+        losses.append(loss)
+        last, kappa = kappa, kappa - 2 * slopes
+    return np.array(losses), last[:, 0]
+
+
+def stored(name):
+    """What a cell of chapter 7 has printed."""
+    cells = json.loads((CHAPTERS / "07-the-way-back.ipynb").read_text("utf-8"))["cells"]
+    (printed,) = next(cell for cell in cells if cell["id"] == name)["outputs"]
+    return "".join(printed["text"])
+
+
+def test_a_right_gradient_teaches_a_query_as_in_the_chapter_and_as_finite_differences():
+    _, after = verdict("backward", given("backward")["answer"], seconds=5)["after"]
+    yours, other = (np.array(line["values"]) for line in after["lines"])
+    losses, kappa = descent_of_a_query(puzzles.answer("backward"))
+    np.testing.assert_allclose(yours, losses, rtol=1e-9)
+    np.testing.assert_allclose(other, losses, rtol=1e-3)
+    assert (yours != other).any() and kappa[0] > 5 * abs(kappa[1])
+    assert after["said"].endswith("loss 2.806 → 0.365 in 100 steps, as with finite differences.")
+    told = [f"{losses[step]:.3f} at step {step}" for step in (0, 1, 10, 100)]
+    assert after["label"].count(", ".join(told)) == 2
+    found = [cell.replace("−", "-") for cell in after["rows"][1][1:]]
+    assert found == [f"{x:.1f}" for x in kappa]
+    printed = stored("query-descent")
+    for step in (0, 1, 10, 100):
+        assert f"step {step:3}: loss {losses[step]:.3f}, κ = (" in printed
+    assert f"step 100: loss {losses[100]:.3f}, κ = ({', '.join(found)})\n" in printed
+
+
+def test_a_wrong_gradient_may_teach_a_query_all_the_same():
+    mistake = "nothing is divided by the denominator"
+    _, query = verdict("backward", {"mistake": mistake}, seconds=5)["after"]
+    losses, kappa = descent_of_a_query(puzzles.mistakes("backward")[mistake])
+    np.testing.assert_allclose(query["lines"][0]["values"], losses, rtol=1e-6)
+    assert [cell.replace("−", "-") for cell in query["rows"][1][1:]] == [f"{x:.1f}" for x in kappa]
+    assert "→ 0.284 in 100 steps, but on another way." in query["said"]
+
+
 def test_a_right_gradient_falls_as_in_the_chapter_and_as_finite_differences():
-    after = verdict("backward", given("backward")["answer"], seconds=5)["after"]
+    after, _ = verdict("backward", given("backward")["answer"], seconds=5)["after"]
     yours, other = (np.array(line["values"]) for line in after["lines"])
     losses, votes = descent(puzzles.answer("backward"))
     np.testing.assert_allclose(yours, losses, rtol=1e-9)
@@ -372,15 +429,15 @@ def test_a_right_gradient_falls_as_in_the_chapter_and_as_finite_differences():
     assert after["label"].count(", ".join(told)) == 2
     assert after["said"].endswith("loss 10.849 → 0.020 in 100 steps, as with finite differences.")
     assert after["rows"][1][1:] == [f"{x:.1f}" for x in votes]
-    chapter = json.loads((CHAPTERS / "07-the-way-back.ipynb").read_text("utf-8"))["cells"]
-    (printed,) = next(cell for cell in chapter if cell["id"] == "descent")["outputs"]
+    printed = stored("descent")
     for step in (0, 1, 10, 100):
-        assert f"step {step:3}: loss {losses[step]:.3f}\n" in printed["text"]
-    assert printed["text"][-1] == f"votes: {' '.join(after['rows'][1][1:])}\n"
+        assert f"step {step:3}: loss {losses[step]:.3f}\n" in printed
+    assert printed.endswith(f"\nvotes: {' '.join(after['rows'][1][1:])}\n")
 
 
 FALLS = {
     "the term with the output is missing from the scores' gradient": "→ 3.500 in 100 steps: it stalls.",
+    "the term with the output is added to the scores' gradient, not taken off": "→ 8.000 in 100 steps: it stalls.",
     "the scores' gradient has the wrong sign": "loss 10.849 → 25.981 in 100 steps: it rises.",
     "nothing is divided by the denominator": "→ 0.015 in 100 steps, but on another way.",
     "a token changes outputs before it too": "loss 10.849, and after step 4 no number.",
@@ -394,17 +451,16 @@ def test_a_wrong_gradient_is_shown_where_it_leads():
         "verdicts"
     ]
     for mistake, found in zip(known, results, strict=True):
-        yours, other = (line["values"] for line in found["after"]["lines"])
+        yours, other = (line["values"] for line in found["after"][0]["lines"])
         expected, _ = descent(puzzles.mistakes("backward")[mistake])
         yours = np.array([np.nan if x is None else x for x in yours])  # JSON has no NaN
         np.testing.assert_allclose(yours, expected, rtol=1e-6)
         assert other[100] == pytest.approx(0.0197, abs=1e-4)
-        assert FALLS.get(mistake, "") in found["after"]["said"]
-        same = "as with finite differences." in found["after"]["said"]
-        assert same != ("Finite differences end at 0.020." in found["after"]["said"])
-    sign = results[known.index("the scores' gradient has the wrong sign")]["after"]["lines"][0][
-        "values"
-    ]
+        assert FALLS.get(mistake, "") in found["after"][0]["said"]
+        same = "as with finite differences." in found["after"][0]["said"]
+        assert same != ("Finite differences end at 0.020." in found["after"][0]["said"])
+    sign = results[known.index("the scores' gradient has the wrong sign")]["after"]
+    sign = sign[0]["lines"][0]["values"]
     assert sign[100] > sign[0]
 
 
@@ -418,7 +474,7 @@ def test_a_descent_needs_a_gradient_by_the_scores_and_changes_no_verdict():
     }
     for end, said in ends.items():
         found = verdict("backward", GRADIENTS % end, seconds=5)
-        assert said in found["after"]["said"] if said else "after" not in found
+        assert said in found["after"][0]["said"] if said else "after" not in found
     # 6 tokens are those of the descent alone
     for six in ("throw new Error();", "return null;", "return [[]];"):
         body = f"(kept, grad) => {{ if (grad.length === 6) {six} return right(kept, grad); }}"
@@ -426,7 +482,7 @@ def test_a_descent_needs_a_gradient_by_the_scores_and_changes_no_verdict():
         assert found["text"] == "backward: right, for 9 inputs." and "after" not in found
     spoils = "(kept, grad) => { const found = right(kept, grad); if (grad.length === 6) kept[0][0][0] = kept[1][0][0] = 9; return found; }"
     found = verdict("backward", f"{right}\nconst backward = {spoils};", seconds=5)
-    assert "→ 0.020 in 100 steps, as with finite differences." in found["after"]["said"]
+    assert "→ 0.020 in 100 steps, as with finite differences." in found["after"][0]["said"]
 
 
 # -- answers that are none -----------------------------------------------------------------------------------
@@ -646,6 +702,15 @@ def test_by_keyboard_alone(visit):
     assert page.evaluate("document.activeElement === document.body")
 
 
+def test_long_lines_are_broken_on_a_wide_page_too(visit):
+    page, field, _ = opened(visit, "backward", viewport={"width": 900, "height": 800})
+    field.fill(given("backward")["answer"])
+    page.get_by_text("Show an answer").click()
+    for box in (field, page.locator(".aaren-answer")):
+        assert box.evaluate("(node) => node.scrollWidth <= node.clientWidth")
+        assert box.evaluate("(node) => node.scrollHeight <= node.clientHeight + 1")
+
+
 def test_tab_moves_lines_that_are_marked(visit):
     _, field, _ = opened(visit)
     stub = given("merge")["stub"]
@@ -718,24 +783,25 @@ def test_by_touch_on_a_phone(visit):
 def test_a_descent_is_drawn_and_goes_with_the_next_check(visit):
     phone = {"viewport": {"width": 390, "height": 844}}
     page, field, verdict = opened(visit, "backward", **phone)
-    picture, table = page.locator(".aaren-after svg"), page.locator(".aaren-after table")
+    picture, table = (page.locator(f".aaren-after {tag}") for tag in ("svg", "table"))
     right = given("backward")["answer"]
     wrong = right.replace("[dot(row, byV[i]) - sum(", "[-dot(row, byV[i]) + sum(")
     field.fill(wrong)
     field.press("Control+Enter")
     page.get_by_role("status").filter(has_text="10.849 → 25.981 in 100 steps: it rises.").wait_for()
     assert "not right" in verdict.inner_text()
-    label = page.get_by_role("img").get_attribute("aria-label")
+    label = page.get_by_role("img").first.get_attribute("aria-label")
     assert "yours, 10.849 at step 0, 22.300 at step 1" in label
     assert "finite differences, 10.849 at step 0, 3.223 at step 1" in label
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    ends = picture.locator("[data-values]").evaluate_all(
+    assert picture.count() == table.count() == 2
+    ends = picture.first.locator("[data-values]").evaluate_all(
         """(lines) => lines.map((line) => { const box = line.getBBox(); return [box.x, box.x + box.width, box.y, line.getPointAtLength(1e6).y]; })"""
     )
     for left, right_end, top, _ in ends:
         assert left == pytest.approx(46) and right_end == pytest.approx(382, abs=9) and top >= 30
     assert ends[0][3] < ends[1][3]  # the reader's ends above the referee's
-    assert table.get_by_role("row").count() == 4
+    assert table.first.get_by_role("row").count() == table.last.get_by_role("row").count() == 4
     field.fill(right)
     field.press("Control+Enter")
     page.get_by_role("status").filter(has_text="as with finite differences.").wait_for()

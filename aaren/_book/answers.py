@@ -693,6 +693,9 @@ BACKWARD = {
     "only the term with the output is left of the scores' gradient": _backward(
         lambda p: -p.W.T @ p.h
     ),
+    "the term with the output is added to the scores' gradient, not taken off": _backward(
+        lambda p: (p.v * p.by_v).sum(axis=1, keepdims=True) + p.W.T @ p.h
+    ),
     "the scores' gradient has the wrong sign": _backward(lambda p: -_right(p)),
     "sums run along the rows, over i ≤ k, not down the columns, over k ≥ i": _backward(
         _right, transpose=False

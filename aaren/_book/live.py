@@ -72,7 +72,7 @@ def live(component: str, /, **options: Any) -> None:
             * "cost": bytes kept and work of Aaren, linear attention and a cache. `layers`, `heads`, `dim`, `length`
               (powers of two but for the layers); `precision`: "float64", "float32" or "float16"; `todo`.
             * "puzzle": a puzzle of `aaren.puzzles` in JavaScript: an editor, and the verdict that `check` gives. `name`:
-              of the puzzle; `todo`. Under `backward` it draws where the reader's gradient leads a descent, under
+              of the puzzle; `todo`. Under `backward` it draws where the reader's gradient leads two descents, under
               `hillis_steele`, `blelloch` and `window` what the reader's function merges of 8 tokens.
             * "wave": a wave to draw, and a trained model that streams it. `model`: a file of `aaren.stream.save`, a
               `Stream`, or a Keras model, a stack of Aaren layers with as many features as `theta` has frequencies:

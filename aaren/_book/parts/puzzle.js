@@ -11,7 +11,7 @@ start("puzzle", (stage, options) => {
   const verdict = make("pre", { class: "aaren-verdict", role: "status" });
   const check = button("Check", () => run()), again = button("Start again", () => { stop(); tell(null, ""); put(stub, 0, field.value.length); field.focus(); });
   const shown = make("details", {}, make("summary", {}, "Show an answer"), make("pre", { class: "aaren-answer", tabindex: 0, "aria-label": "An answer" }, make("code", {}, answer)));
-  const said = make("p", { role: "status" }), board = make("div", { class: "aaren-after" });
+  const said = make("p", { class: "aaren-said", role: "status" }), board = make("div", { class: "aaren-after" });
   stage.append(
     make("p", {}, options.todo), field, make("div", { class: "aaren-bar" }, check, again, make("small", {}, "Ctrl+Enter checks. Tab indents; Escape, then Tab leaves.")),
     verdict, said, board, shown,
@@ -20,7 +20,7 @@ start("puzzle", (stage, options) => {
   // -- the editor
   const fit = () => {
     field.style.height = "auto";
-    field.style.height = `${field.scrollHeight + field.offsetHeight - field.clientHeight + 4}px`; // with a bar to scroll by
+    field.style.height = `${field.scrollHeight + field.offsetHeight - field.clientHeight}px`;
   };
   const put = (text, from = field.selectionStart, to = field.selectionEnd) => {
     field.focus();
@@ -54,23 +54,24 @@ start("puzzle", (stage, options) => {
   });
   field.addEventListener("input", fit);
 
-  // -- what a puzzle draws of an answer: lines on a logarithmic axis, or merges; and a table
-  let figure = null;
+  // -- what a puzzle draws of an answer: lines on a logarithmic axis, or merges; and a table. Once or more
+  let figures = [];
   const draw = () => {
-    board.replaceChildren();
-    write(said, figure ? figure.said : "");
-    if (!figure) return;
+    write(said, figures.map((figure) => figure.said).join("\n"));
+    board.replaceChildren(...figures.flatMap(drawn));
+  };
+  const drawn = (figure) => {
     const { head, rows, shapes } = figure;
     const row = ([name, ...cells], tag, scope) => make("tr", {}, make("th", { scope }, name), ...cells.map((cell) => make(tag, tag === "th" ? { scope: "col" } : {}, cell)));
-    board.append((shapes ? merges : losses)(), make("table", {}, make("thead", {}, row(head, "th", "col")), make("tbody", {}, ...rows.map((cells) => row(cells, "td", "row")))));
+    return [(shapes ? merges : losses)(figure), make("table", {}, make("thead", {}, row(head, "th", "col")), make("tbody", {}, ...rows.map((cells) => row(cells, "td", "row"))))];
   };
-  const image = (width, height) => make("svg", { role: "img", "aria-label": figure.label, width, height, viewBox: `0 0 ${width} ${height}` });
-  const losses = () => {
-    const { lines, unit } = figure, width = stage.clientWidth, left = 46, top = 30, tall = 130, height = top + tall + 24;
+  const image = (label, width, height) => make("svg", { role: "img", "aria-label": label, width, height, viewBox: `0 0 ${width} ${height}` });
+  const losses = ({ label, lines, unit }) => {
+    const width = stage.clientWidth, left = 46, top = 30, tall = 130, height = top + tall + 24;
     const good = (x) => x > 0 && x < Infinity, powers = lines.flatMap((line) => line.values).filter(good).map(Math.log10);
     const low = Math.floor(Math.min(...powers)), high = Math.max(low + 1, Math.ceil(Math.max(...powers))), last = lines[0].values.length - 1;
     const x = (i) => left + i / last * (width - left - 8), y = (power) => top + (high - power) / (high - low) * tall;
-    const svg = image(width, height);
+    const svg = image(label, width, height);
     for (let power = low; power <= high; power++) {
       svg.append(make("line", { x1: left, x2: width, y1: y(power), y2: y(power), stroke: "var(--line)" }), make("text", { x: left - 6, y: y(power) + 4, "text-anchor": "end" }, show(10 ** power)));
     }
@@ -86,8 +87,8 @@ start("puzzle", (stage, options) => {
     });
     return svg;
   };
-  const merges = () => { // an array as an attribute: in columns and pixels, from the left of the columns or, as a width, from 0
-    const { shapes, height } = figure, width = stage.clientWidth, left = width < 500 ? 50 : 64, wide = (width - left - 4) / 8, svg = image(width, height);
+  const merges = ({ label, shapes, height }) => { // an array as an attribute: in columns and pixels, from the left of the columns or, as a width, from 0
+    const width = stage.clientWidth, left = width < 500 ? 50 : 64, wide = (width - left - 4) / 8, svg = image(label, width, height);
     const real = ([name, x]) => [name, Array.isArray(x) ? (name === "width" ? 0 : left) + x[0] * wide + x[1] : x];
     for (const [tag, looks, ...texts] of shapes) svg.append(make(tag, Object.fromEntries(Object.entries(looks).map(real)), texts.find((text) => 8 * text.length + 4 < wide) ?? texts.at(-1) ?? ""));
     return svg;
@@ -97,7 +98,8 @@ start("puzzle", (stage, options) => {
   const tell = (kind, text, after = null) => {
     set(verdict, "data-kind", kind);
     write(verdict, text);
-    draw(figure = after);
+    figures = after ? [after].flat() : [];
+    draw();
   };
   let stop = () => {};
   const run = () => {
