@@ -415,6 +415,9 @@ def test_a_wrong_gradient_may_teach_a_query_all_the_same():
     np.testing.assert_allclose(query["lines"][0]["values"], losses, rtol=1e-6)
     assert [cell.replace("−", "-") for cell in query["rows"][1][1:]] == [f"{x:.1f}" for x in kappa]
     assert "→ 0.284 in 100 steps, but on another way." in query["said"]
+    mistake = "the term with the output is added to the scores' gradient, not taken off"
+    _, query = verdict("backward", {"mistake": mistake}, seconds=5)["after"]
+    assert "in 100 steps: it jumps up and down. Finite differences end at 0.365." in query["said"]
 
 
 def test_a_right_gradient_falls_as_in_the_chapter_and_as_finite_differences():
