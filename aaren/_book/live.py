@@ -597,9 +597,10 @@ def _mask_picture(options: Mapping[str, Any]) -> tuple[str, str]:
         return 30 + 110 * (min(4, max(-2, value)) + 2)
 
     low, high = x(a - 2 * sigma), x(a + 2 * sigma)
-    band = {"fill": COLORS["output"], "opacity": 0.2}
     shapes = [
-        _shape("rect", x=low, y=34, width=high - low, height=90, **band),
+        _shape(
+            "rect", x=low, y=34, width=high - low, height=90, fill=COLORS["output"], opacity=0.2
+        ),
         _shape("path", d=f"M{x(1):.0f} 34v90", stroke="#999", stroke_width=5),
         _shape("path", d=f"M{x(a):.0f} 34v90", stroke=COLORS["output"], stroke_dasharray="5 4"),
         *(
