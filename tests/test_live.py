@@ -2067,12 +2067,12 @@ def test_in_jupyterlab_a_puzzle_s_editor_keeps_its_keys(lab, tmp_path):
     before = (tmp_path / "chapter.ipynb").read_text("utf-8").count('"cell_type"')
     page = lab(trusted=True)
     root = page.locator(".aaren-live[data-component=puzzle]")
-    field, code = root.locator("textarea"), "const blocked = () => {\n  add\n}"
+    field, code = root.locator("textarea"), "const blocked = () => {\n  nobody\n}"
     field.click()
     page.keyboard.press("Control+a")
-    page.keyboard.type("const blocked = () => {\nadd\n}")
+    page.keyboard.type("const blocked = () => {\nnobody\n}")
     page.keyboard.press("Control+Enter")
-    root.locator(".aaren-verdict", has_text="ReferenceError: add is not defined").wait_for()
+    root.locator(".aaren-verdict", has_text="ReferenceError: nobody is not defined").wait_for()
     for key in ("Escape", "d", "d", "b", "x", "Shift+Enter"):
         page.keyboard.press(key)
     assert field.input_value() == code + "ddbx\n"  # the cell has not run, nor another been chosen
