@@ -1226,6 +1226,7 @@ def dice(seed):
 
 def test_the_answers_and_the_state_are_those_of_python(visit):
     page = visit(live.page("wave", EVERY["wave"]))
+    page.get_by_text("What the model keeps after this step").click()
     for button, wave in [
         ("slow wave", np.sin(0.1 * np.arange(120))),
         ("fast wave", np.sin(np.arange(120))),
