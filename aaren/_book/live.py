@@ -198,17 +198,16 @@ def _css(component: str) -> str:
     frame, own = (PARTS / f"{name}.css" for name in ("frame", component))
     rules, more = frame.read_text("utf-8"), own.read_text("utf-8") if own.exists() else ""
     if COMPONENTS[component].lean:
-        rules = "".join(_worn(rule, component) for rule in rules.splitlines())
+        made = {"aaren-live", "aaren-dark", "aaren-picture"}
+        made |= set(re.findall(r"[\w-]+", script(component)))
+        rules = "".join(_worn(rule, made) for rule in rules.splitlines())
     text = rules + more
     text = re.sub(r"\s*([{};])\s*|(?<=[:,])\s+", r"\1", text)
     return text.replace(";}", "}")
 
 
-def _worn(rule: str, component: str) -> str:
-    """A rule without the selectors of classes and tables that the component does not have."""
-    made = {"aaren-live", "aaren-dark", "aaren-picture"} | set(
-        re.findall(r"[\w-]+", script(component))
-    )
+def _worn(rule: str, made: set[str]) -> str:
+    """A rule without the selectors of classes and tables that are not made."""
     selectors, brace, rest = rule.partition("{")
     named = re.compile(r"aaren-\w+|\b(?:table|t[rhd]|code)\b")
     worn = [x for x in selectors.split(",") if all(name in made for name in named.findall(x))]
