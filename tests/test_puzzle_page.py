@@ -390,16 +390,24 @@ def stored(name):
     return "".join(printed["text"])
 
 
-def test_a_right_gradient_teaches_a_query_as_in_the_chapter_and_as_finite_differences():
-    _, after = verdict("backward", given("backward")["answer"], seconds=5)["after"]
+def led_by_the_right_gradient(number, descent):
+    """One of the two figures, which draws NumPy's losses; those, where they end, and four of them in words."""
+    scores, query = verdict("backward", given("backward")["answer"], seconds=5)["after"]
+    after = (scores, query)[number]
     yours, other = (np.array(line["values"]) for line in after["lines"])
-    losses, kappa = descent_of_a_query(puzzles.answer("backward"))
+    losses, end = descent(puzzles.answer("backward"))
     np.testing.assert_allclose(yours, losses, rtol=1e-9)
     np.testing.assert_allclose(other, losses, rtol=1e-3)
-    assert (yours != other).any() and kappa[0] > 5 * abs(kappa[1])
-    assert after["said"].endswith("loss 2.806 → 0.365 in 100 steps, as with finite differences.")
+    assert (yours != other).any()
     told = [f"{losses[step]:.3f} at step {step}" for step in (0, 1, 10, 100)]
     assert after["label"].count(", ".join(told)) == 2
+    return after, losses, end, told
+
+
+def test_a_right_gradient_teaches_a_query_as_in_the_chapter_and_as_finite_differences():
+    after, losses, kappa, _ = led_by_the_right_gradient(1, descent_of_a_query)
+    assert kappa[0] > 5 * abs(kappa[1])
+    assert after["said"].endswith("loss 2.806 → 0.365 in 100 steps, as with finite differences.")
     found = [cell.replace("−", "-") for cell in after["rows"][1][1:]]
     assert found == [f"{x:.1f}" for x in kappa]
     printed = stored("query-descent")
@@ -421,15 +429,8 @@ def test_a_wrong_gradient_may_teach_a_query_all_the_same():
 
 
 def test_a_right_gradient_falls_as_in_the_chapter_and_as_finite_differences():
-    after, _ = verdict("backward", given("backward")["answer"], seconds=5)["after"]
-    yours, other = (np.array(line["values"]) for line in after["lines"])
-    losses, votes = descent(puzzles.answer("backward"))
-    np.testing.assert_allclose(yours, losses, rtol=1e-9)
-    np.testing.assert_allclose(other, losses, rtol=1e-3)
-    assert (yours != other).any()
-    told = [f"{losses[step]:.3f} at step {step}" for step in (0, 1, 10, 100)]
+    after, losses, votes, told = led_by_the_right_gradient(0, descent)
     assert told[::3] == ["10.849 at step 0", "0.020 at step 100"] and told[1] == "3.223 at step 1"
-    assert after["label"].count(", ".join(told)) == 2
     assert after["said"].endswith("loss 10.849 → 0.020 in 100 steps, as with finite differences.")
     assert after["rows"][1][1:] == [f"{x:.1f}" for x in votes]
     printed = stored("descent")
