@@ -115,12 +115,14 @@ class Live(SphinxDirective):
         return [raw, only("", nodes.paragraph("", alt), expr="not html")]
 
 
-# What Sphinx and its extensions write that readers by ear lose, and what stands there instead
+# What Sphinx and its extensions write that readers by ear or by keys lose, and what stands there instead
 MENDED = {
     # docutils marks the list of references as one, but its entries with a role that is no list item
     'role="doc-biblioentry"': 'role="listitem"',
     # a fold is named by the words that it shows
     ' aria-label="Toggle hidden content"': "",
+    # a table that is wider than a phone must be within reach of the keys that scroll it
+    '<div class="pst-scrollable-table-container">': '<div class="pst-scrollable-table-container" tabindex="0">',
 }
 # A cell that ends in check(name): the page has no Python, so a link leads to that cell in Colab
 PUZZLE = re.compile(

@@ -169,6 +169,9 @@ def test_phone_shows_the_whole_width(visit, page):
         [...document.querySelectorAll("article :not(pre *)")]
             .filter((e) => e.getBoundingClientRect().right > 390).map((e) => e.outerHTML.slice(0, 200))""")
     assert too_wide[:3] == []
+    # a table that scrolls does so by keys too
+    tables = opened.locator("article .pst-scrollable-table-container")
+    assert all(tables.evaluate_all("all => all.map((e) => e.tabIndex === 0)"))
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
