@@ -92,6 +92,7 @@ EVERY = {
     "scan": {},
     "fade": {"values": np.sin(np.arange(60))},
     "mask": {},
+    "curves": {},
     "state": {},
     "cost": {},
     "puzzle": {"name": "merge"},
@@ -235,6 +236,15 @@ def test_chapters_show_the_components_of_today(html):
         (lambda: show("cell", read=9), "read must be one of .*; got 9"),
         (lambda: show("cell", cell="other"), "cell must be one of 'package'.*; got 'other'"),
         (lambda: show("cell", precision="half"), "precision must be one of"),
+        (lambda: show("curves", points=3), "points must be 1 to 8 pairs .*; got 3"),
+        (
+            lambda: show("curves", points=[(0, 3)]),
+            r"points must be 1 to 8 pairs .*; got \[\(0, 3\)\]",
+        ),
+        (lambda: show("curves", points=[]), r"points must be 1 to 8 pairs .*; got \[\]"),
+        (lambda: show("curves", count=1), "count must be one of .*; got 1"),
+        (lambda: show("curves", wave="wide"), "wave must be one of .*; got 'wide'"),
+        (lambda: show("curves", at=6), "at must be from −5 to 5; got 6"),
         (lambda: show("scan", items=[1]), r"items must be 2 to 16 items; got \[1\]"),
         (lambda: show("scan", items=["a", "b"]), "items must be 2 to 16 numbers; got"),
         (lambda: show("scan", items=[1, 2], op="merge"), "item .* must be 2 to 2 numbers; got 1"),
@@ -1011,6 +1021,73 @@ def test_runs_on_one_feature_and_the_loss_are_those_of_its_masks(visit):
     assert len(values(page, "path[data-values]")[1]) == 7
     told = live.page("mask", {"rate": 40, "height": 90})
     assert "a run gives 0 or 1.5, with mean 0.9 and σ 0.73. The loss is 0.55" in told
+
+
+# -- curves through points ----------------------------------------------------------------------------------
+
+
+def test_each_curve_leaves_its_start_only_as_far_as_the_points_ask(visit):
+    given = {"points": [(-2, 1), (-1.9, -0.5), (3, 0.5)], "count": 4, "wave": "fast", "at": -2}
+    page = visit(live.page("curves", given))
+    grid = np.linspace(-5, 5, 121)
+
+    def drawn(**changes):
+        return live._curves_drawn(live._curves_options(**{**given, **changes}))[1]
+
+    def compare(right):
+        sigma, truth, curves, mean = values(page, "path[data-values]")
+        np.testing.assert_allclose(curves, right, atol=1e-7)
+        np.testing.assert_allclose(mean, np.mean(right, axis=0), atol=1e-7)
+        np.testing.assert_allclose(sigma, np.std(right, axis=0, ddof=1), atol=1e-7)
+        np.testing.assert_allclose(truth, -np.sin(1.25 * np.pi * grid), atol=1e-12)
+        inside = np.mean(np.abs(np.subtract(truth, mean)) <= 2 * np.array(sigma))
+        assert (
+            f"holds {round(100 * inside)} % of the fast"
+            in page.locator(".aaren-words").inner_text()
+        )
+
+    compare(drawn())
+    # the starts lie apart, and a point pins them
+    page.get_by_role("button", name="Before training").press("Enter")
+    starts = np.array(values(page, "path[data-values]")[2])
+    at_point = np.abs(grid - 3).argmin()
+    assert starts[:, at_point].std() > 0.3 and drawn()[:, at_point].std() < 0.05
+    page.get_by_role("button", name="Before training").press("Enter")
+    page.get_by_role("slider", name="point 1 of 3").press("ArrowLeft")
+    page.get_by_role("slider", name="point 1 of 3").press("PageDown")
+    moved = [(-2.1, 0), *given["points"][1:]]
+    compare(drawn(points=moved))
+    page.get_by_role("slider", name="curves").fill("6")
+    more = drawn(points=moved, count=6)
+    compare(more)
+    page.get_by_role("button", name="A point where").press("Enter")
+    widest = grid[more.std(axis=0).argmax()]
+    moved.append((widest, -np.sin(1.25 * np.pi * widest)))
+    compare(drawn(points=moved, count=6))
+    page.get_by_role("button", name="New starts").press("Enter")
+    compare(drawn(points=moved, count=6, seed=2))
+    page.get_by_role("button", name="Take the last").press("Enter")
+    compare(drawn(points=moved[:3], count=6, seed=2))
+
+
+def test_two_waves_that_meet_at_the_points_leave_the_curves_where_they_are(visit):
+    page = visit(live.page("curves", {"count": 20}))
+    found = {}
+    for wave in ("slow", "fast"):
+        page.get_by_label("wave behind the points").select_option(wave)
+        found[wave] = values(page, "path[data-values]")
+        words = page.locator(".aaren-words").inner_text()
+        found[wave, "share"] = int(re.search(r"holds (\d+) %", words)[1])
+    np.testing.assert_allclose(found["slow"][2], found["fast"][2], atol=1e-9)
+    assert found["slow", "share"] > 80 and found["fast", "share"] < 50
+    page.get_by_role("slider", name="where to look").press("ArrowLeft")
+    mean, sigma = (np.interp(3.9, np.linspace(-5, 5, 121), found["fast"][i]) for i in (3, 0))
+    told = page.locator(".aaren-words").inner_text()
+    assert "At x = 3.9, 0.9 from the nearest point, the 20 curves" in told
+    mean_told, sigma_told = map(float, re.search(r"mean (\S+) and σ (\S+)\.", told).groups())
+    assert mean_told == pytest.approx(mean, abs=0.02) and sigma_told == pytest.approx(
+        sigma, abs=0.02
+    )
 
 
 # -- forgetting ---------------------------------------------------------------------------------------------

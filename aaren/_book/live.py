@@ -68,6 +68,10 @@ def live(component: str, /, **options: Any) -> None:
               `read`: tokens read at first; `todo`.
             * "mask": dropout on one feature that is 1. The answer is that feature times a height a: a run gives 0, or
               a / (1 − rate). `rate`, `height`: in percent, 0 to 60 and 0 to 150; `runs`: 1 to 100; `seed`; `todo`.
+            * "curves": curves through points that can be dragged. Each is a network with 50 fixed units of its own,
+              whose output weights leave their start only as far as the points ask. `points`: 1 to 8 pairs (x, y),
+              |x| ≤ 5 and |y| ≤ 2.5; `count`: of curves, 2 to 30; `wave` behind the points: "none", "slow" or "fast",
+              two that meet at x = ±1, ±3; `at`: where to look first, −5 to 5; `seed`; `todo`.
             * "state": a game. `n` keys pass, `H` numbers may be kept, one is asked for; `seed`; `todo`.
             * "cost": bytes kept and work of Aaren, linear attention and a cache. `layers`, `heads`, `dim`, `length`
               (powers of two but for the layers); `precision`: "float64", "float32" or "float16"; `todo`.
@@ -617,6 +621,100 @@ def _mask_picture(options: Mapping[str, Any]) -> tuple[str, str]:
     return _svg(700, 164, *shapes), alt
 
 
+# -- curves through points ------------------------------------------------------------------------------------
+
+
+def _curves_options(
+    points=((-3, -0.7), (-1, -0.7), (1, 0.7), (3, 0.7)),
+    count=3,
+    wave="none",
+    at=4,
+    seed=1,
+    todo="Drag a point, or focus it and press the arrow keys. Where do the curves agree, and where do they part?",
+):
+    try:
+        pairs = [_numbers("a point", point, 2, 2, -5) for point in points]
+    except TypeError:
+        pairs = []
+    if not 1 <= len(pairs) <= 8 or not all(abs(x) <= 5 and abs(y) <= 2.5 for x, y in pairs):
+        raise ValueError(
+            f"points must be 1 to 8 pairs (x, y) with |x| ≤ 5 and |y| ≤ 2.5; got {points!r}."
+        )
+    (place,) = _numbers("at", [at], 1, 1, -5)
+    if place > 5:
+        raise ValueError(f"at must be from −5 to 5; got {at!r}.")
+    return {
+        "points": pairs,
+        "count": _one_of("count", count, range(2, 31)),
+        "wave": _one_of("wave", wave, ("none", "slow", "fast")),
+        "at": place,
+        "seed": _one_of("seed", seed, range(1_000_000)),
+        "todo": str(todo),
+    }
+
+
+def _dice(seed: int) -> Callable[[], float]:
+    """The engine's `seeded`."""
+
+    def roll() -> float:
+        nonlocal seed
+        seed = (seed + 0x6D2B79F5) % 2**32
+        x = (seed ^ seed >> 15) * (1 | seed) % 2**32
+        x = (x + (x ^ x >> 7) * (61 | x)) % 2**32 ^ x
+        return (x ^ x >> 14) / 2**32
+
+    return roll
+
+
+def _curves_drawn(options: Mapping[str, Any], units: int = 50) -> tuple[np.ndarray, np.ndarray]:
+    """121 places, and the curves there."""
+    places, (x, y) = np.linspace(-5, 5, 121), np.transpose(options["points"])
+    curves = []
+    for n in range(options["count"]):
+        dice = _dice(1000 * options["seed"] + n)
+
+        def normal(dice=dice):
+            return math.sqrt(-2 * math.log(1 - dice())) * math.cos(2 * math.pi * dice())
+
+        drawn = [(2 * normal(), (2 * dice() - 1) * 5, 1.5 * normal()) for _ in range(units)]
+        a, c, w = np.transpose(drawn)
+        w = w / math.sqrt(units)
+        seen, given = (np.tanh(a * (at[:, None] - c)) for at in (places, x))
+        kernel = given @ given.T / units + 1e-4 * np.eye(len(x))
+        curves.append(seen @ (w + given.T @ np.linalg.solve(kernel, y - given @ w) / units))
+    return places, np.array(curves)
+
+
+def _curves_picture(options: Mapping[str, Any]) -> tuple[str, str]:
+    places, curves = _curves_drawn(options)
+    mean, sigma = curves.mean(axis=0), curves.std(axis=0, ddof=1)
+
+    def dots(values):
+        heights = 134 - 50 * np.clip(values, -3, 3)
+        return [f"{380 + 64 * a:.0f} {b:.0f}" for a, b in zip(places, heights)]
+
+    around = dots(mean - 2 * sigma) + dots(mean + 2 * sigma)[::-1]
+    shapes = [
+        _shape("path", d="M" + "L".join(around) + "Z", fill=COLORS["output"], opacity=0.2),
+        *(
+            _shape("path", d="M" + "L".join(dots(curve)), fill="none", stroke=COLORS["output"])
+            for curve in curves[:3]
+        ),
+        *(
+            _shape("circle", cx=380 + 64 * x, cy=134 - 50 * y, r=6, fill=COLORS["value"])
+            for x, y in options["points"]
+        ),
+        _text(40, 14, "curves through points; shaded: mean ± 2σ"),
+    ]
+    widest = places[sigma.argmax()]
+    alt = (
+        f"{options['count']} curves through {len(options['points'])} points. They part most at x = {widest:.2g}, "
+        f"where σ is {sigma.max():.2g}; at the points it is at most "
+        f"{max(np.interp(x, places, sigma) for x, _ in options['points']):.1g}."
+    )
+    return _svg(760, 270, *shapes), alt
+
+
 # -- what it costs ------------------------------------------------------------------------------------------
 
 
@@ -1039,6 +1137,7 @@ COMPONENTS = {
     ),
     "fade": Component(_fade_options, _fade_picture, "Ways of forgetting, computing in this page"),
     "mask": Component(_mask_options, _mask_picture, "Dropout on one feature, in this page"),
+    "curves": Component(_curves_options, _curves_picture, "Curves through points, in this page"),
     "state": Component(_state_options, _state_picture, "Be the state: a game in this page"),
     "cost": Component(_cost_options, _cost_picture, "What would it cost, computed in this page"),
     "scan": Component(_scan_options, _scan_picture, "Scans, computing in this page"),
