@@ -219,7 +219,8 @@ class _Network:
     def _probabilities(self, model, X):
         x = self.tokens(X)
         parts = [model(x[i : i + 256], training=False) for i in range(0, len(x), 256)]
-        return np.concatenate([keras.ops.convert_to_numpy(part) for part in parts])
+        found = np.concatenate([keras.ops.convert_to_numpy(part) for part in parts]).astype(float)
+        return found / found.sum(axis=-1, keepdims=True)  # a float32 softmax is 1e-7 off
 
     def _seeds(self, count):
         if self.random_state is None:

@@ -70,6 +70,7 @@ def test_the_stream_answers_as_the_network(name, request, tmp_path):
         stream.reset()
         answers = stream.run(tokens)
         wanted = classifier._probabilities(classifier.model_, case[None])[0]
+        np.testing.assert_allclose(wanted.sum(axis=-1), 1, rtol=1e-12)
         np.testing.assert_allclose(answers if name == "early" else answers[-1], wanted, atol=1e-5)
 
 
