@@ -12,7 +12,8 @@ import pytest
 if keras.backend.backend() != "tensorflow":
     pytest.skip("the benchmarks run on TensorFlow", allow_module_level=True)
 
-from aaren import estimators
+from aaren import estimators, puzzles
+from aaren.layers import AarenBlock
 from benchmarks import __main__ as command
 from benchmarks import (
     archive,
@@ -23,6 +24,7 @@ from benchmarks import (
     layers,
     machine,
     measure,
+    parts,
     record,
     streams,
     tokens,
@@ -154,6 +156,12 @@ def test_one_token_is_timed(tmp_path):
         assert record[batch]["ratio"]["of"] == ["Stream", "bare NumPy"]
 
 
+def cells_of(chapter, kind):
+    path = machine.ROOT / "chapters" / f"{chapter}.ipynb"
+    cells = json.loads(path.read_text("utf-8"))["cells"]
+    return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == kind]
+
+
 @pytest.mark.parametrize(
     "chapter, module, names",
     [
@@ -174,10 +182,7 @@ def test_a_chapter_shows_what_its_record_ran(chapter, module, names):
                 part.body.pop(0)
         return {part.name: ast.unparse(part) for part in parts}
 
-    path = machine.ROOT / "chapters" / f"{chapter}.ipynb"
-    cells = json.loads(path.read_text("utf-8"))["cells"]
-    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-    shown = definitions("\n".join(code))
+    shown = definitions("\n".join(cells_of(chapter, "code")))
     ran = definitions((machine.ROOT / "benchmarks" / f"{module}.py").read_text("utf-8"))
     for name in names.split():
         assert shown[name] == ran[name]
@@ -385,3 +390,124 @@ def test_hearts_trains_again_from_fresh_weights(tmp_path, name):
     first, second, again = (row["p"] for row in record.found() if "p" in row)
     np.testing.assert_allclose(first, again, atol=1e-3)
     assert np.abs(np.subtract(first, second)).max() > 1e-2
+
+
+LEFT_OUT = {
+    "both norms": "the norms are missing",
+    "first norm": "the first norm is missing",
+    "second norm": "the second norm is missing",
+    "x +, line 1": "the first residual is forgotten",
+    "x +, line 2": "the second residual is forgotten",
+    "line 2": "line 1 is right, line 2 is missing",
+}
+
+
+@pytest.mark.parametrize("form", parts.FORMS)
+def test_a_form_lacks_the_part_that_it_names_and_no_other(form):
+    rng, x = np.random.default_rng(0), keras.random.normal((2, 9, 8), seed=1)
+    whole, form_of_it = AarenBlock(heads=2), parts.Without(parts.FORMS[form])
+    for layer in (whole, form_of_it):
+        layer.build(x.shape)
+    whole.set_weights([w + rng.normal(size=w.shape) for w in whole.get_weights()])
+    names = {
+        "norm 1": "attention_norm",
+        "attention": "attention",
+        "projection": "projection",
+        "norm 2": "norm",
+        "expand": "expand",
+        "contract": "contract",
+    }
+    line_2 = ["norm 2", "expand", "contract"]
+    left = [*parts.FORMS[form], *(line_2 if form == "line 2" else [])]
+    mine = [part for line in form_of_it.lines for part in line.layers]
+    used = [getattr(whole, name) for part, name in names.items() if part not in left]
+    for part, wanted in zip(mine, used, strict=True):
+        part.set_weights(wanted.get_weights())
+
+    def attend(y):
+        y = y if form == "attention" else whole.attention(y)[0]
+        return y if form == "projection" else whole.projection(y)
+
+    def net(y):
+        wide = whole.expand
+        return whole.contract(y @ wide.kernel + wide.bias if form == "GELU" else wide(y))
+
+    block = puzzles.answer("block")
+    if form in LEFT_OUT:
+        block = puzzles.mistakes("block")[LEFT_OUT[form]]
+    wanted = block(x, whole.attention_norm, attend, whole.norm, net)
+    np.testing.assert_allclose(form_of_it(x), wanted, atol=1e-4)
+
+
+def test_parts_asks_what_the_chapter_asks():
+    shown = {"np": np, "rng": np.random.default_rng(3)}
+    (cell,) = (c for c in cells_of("08-the-aaren-layer", "code") if c.startswith("def recall("))
+    exec(cell, shown)
+    ours, theirs = parts.recall(50, np.random.default_rng(3)), shown["recall"](50)
+    for mine, its in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(mine, its)
+
+
+def test_parts_searches_on_both_sides_and_goes_on(monkeypatch):
+    asked = []
+
+    def error(rate, seed):
+        asked.append((rate, seed))
+        return abs(np.log2(rate / 0.02)) + seed / 1000  # 0.02 is best
+
+    search = error, parts.RATES[1], parts.CHOOSING, (1, 2, 3)
+    row = {"tried": {}, "rate": 0.01, "errors": [0.7]}  # a record of another rate
+    stopped = parts.complete(row, *search)
+    for _ in range(4):
+        next(stopped)
+    for _ in range(2):  # goes on, and then has nothing to do
+        list(parts.complete(row, *search))
+    assert row["rate"] == 0.02 and list(row["tried"]) == ["0.0025", "0.005", "0.01", "0.02", "0.04"]
+    rates = (0.0025, 0.005, 0.01, 0.02, 0.04)
+    choosing = [(rate, seed) for rate in rates for seed in parts.CHOOSING]
+    assert asked == choosing + [(0.02, seed) for seed in (1, 2, 3)]
+    assert not {*parts.CHOOSING} & {seed for seeds in parts.SEEDS.values() for seed in seeds}
+
+
+def test_parts_recorded_the_rate_that_did_best():
+    found = json.loads(parts.RECORD.read_text("utf-8"))["found"]
+    assert [list(found[depth]) for depth in ("1", "3")] == [list(parts.FORMS), list(parts.DEEP)]
+    for depth, forms in found.items():
+        for row in forms.values():
+            assert row["rate"] == float(parts.best(row["tried"]))
+            assert len(row["errors"]) == len(parts.SEEDS[int(depth)])
+
+
+def test_chapter_8_says_what_parts_recorded():
+    found = json.loads(parts.RECORD.read_text("utf-8"))["found"]
+    text = "\n".join(cells_of("08-the-aaren-layer", "markdown"))
+    named = {
+        "nothing": "nothing",
+        "both norms": "both norms",
+        "first norm": "the first norm",
+        "second norm": "the second norm",
+        "attention": "`attention`",
+        "projection": "`projection`",
+        "x +, line 1": "`x +`, line 1",
+        "line 2": "line 2",
+        "GELU": "GELU",
+        "x +, line 2": "`x +`, line 2",
+    }
+    for form, name in named.items():
+        errors = [found[depth][form]["errors"] for depth in found if form in found[depth]]
+        spans = [f"{min(row):.2f}–{max(row):.2f}" for row in errors]
+        (row,) = (line for line in text.splitlines() if line.startswith(f"|{name}|"))
+        assert row.strip("|").split("|")[2:] == spans
+    dropped = found["1"]["nothing, but drop at 0.1"]["errors"]
+    assert f"{min(dropped):.2f}–{max(dropped):.2f} at rate 0.1" in text
+    assert f"to {max(found['1']['nothing']['errors']):.2f})" in text  # of the chapter's last table
+    worse = {
+        depth: {
+            form
+            for form, row in forms.items()
+            if all(np.greater(row["errors"], forms["nothing"]["errors"]))
+        }
+        for depth, forms in found.items()
+    }
+    assert worse["1"] == {"both norms", "first norm", "attention", "GELU", "line 2"}
+    assert worse["3"] == {"both norms", "x +, line 1"}
