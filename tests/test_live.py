@@ -512,6 +512,17 @@ def test_what_breaks_is_seen_to_break_and_stays_so(visit, name, cell_after, word
     assert table(page)[0].tolist() == [0.3, -0.9, 0.9, 0.1, 1.6, 0.6]
 
 
+@pytest.mark.parametrize("T", [1, 2, 3])
+def test_what_breaks_breaks_with_few_tokens_too(visit, T):
+    page = visit(live.page("cell", {"scores": [0.5] * T, "values": [1] * T}))
+    for name in ("A score of 10⁴", "All far below 0", "A hidden first token"):
+        page.get_by_role("button", name=name).click()
+        shown = table(page)
+        assert shown.shape[1] == T and np.isnan(shown[-1]).any()
+        page.get_by_role("button", name="Start again").click()
+        assert table(page)[0].tolist() == [0.5] * T
+
+
 def test_tokens_read_are_played_and_the_new_numbers_said(visit):
     page = visit(live.page("cell", {"read": 2}))
     read = page.get_by_role("slider", name="tokens read")

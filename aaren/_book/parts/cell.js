@@ -178,14 +178,14 @@ start("cell", (stage, options) => {
   const again = () => { scores = options.scores.map(Number); values = options.values.map(Number); cell = options.cell; precision = options.precision; };
   const tries = [
     ["Start again", () => { k = options.read - 1; }],
-    ["A score of 10⁴", () => { scores[2] = 1e4; cell = "bare"; k = 3; }],
+    ["A score of 10⁴", () => { scores[Math.min(2, scores.length - 1)] = 1e4; cell = "bare"; k = 3; }],
     ["All far below 0", () => { scores = scores.map((s) => s - 800); cell = "zero"; k = 1; }],
     ["A hidden first token", () => { scores[0] = -Infinity; cell = "naive"; k = 2; }],
   ].map(([text, change]) => button(text, () => {
     pause();
     again();
     change();
-    at = k;
+    at = k = Math.min(k, scores.length - 1);
     which.list.value = cell;
     digits.list.value = precision;
     rebuild();
