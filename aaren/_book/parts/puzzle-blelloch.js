@@ -1,7 +1,8 @@
 // The puzzle `blelloch`, in JavaScript.
 // -- stub
 function blelloch(x, op, identity) {
-  // up the tree and down again: return all prefixes of x
+  // first the up-sweep: return the sums of the blocks
+  // then down again: return all prefixes of x
 }
 // -- answer
 function blelloch(x, op, identity) {
