@@ -69,9 +69,9 @@ def live(component: str, /, **options: Any) -> None:
             * "mask": dropout on one feature that is 1. The answer is that feature times a height a: a run gives 0, or
               a / (1 − rate). `rate`, `height`: in percent, 0 to 60 and 0 to 150; `runs`: 1 to 100; `seed`; `todo`.
             * "curves": curves through points that can be dragged. Each is a network with 50 fixed units of its own,
-              whose output weights leave their start only as far as the points ask. `points`: 1 to 8 pairs (x, y),
-              |x| ≤ 5 and |y| ≤ 2.5; `count`: of curves, 2 to 30; `wave` behind the points: "none", "slow" or "fast",
-              two that meet at x = ±1, ±3; `at`: where to look first, −5 to 5; `seed`; `todo`.
+              whose output weights leave their start only as far as the points ask. `points`: 1 to 8 pairs (x, y), x
+              from −5 to 5, y from −2.5 to 2.5; `count`: of curves, 2 to 30; `wave` behind the points: "none", "slow"
+              or "fast", two that meet at x = ±1, ±3; `at`: where to look first, −5 to 5; `seed`; `todo`.
             * "state": a game. `n` keys pass, `H` numbers may be kept, one is asked for; `seed`; `todo`.
             * "cost": bytes kept and work of Aaren, linear attention and a cache. `layers`, `heads`, `dim`, `length`
               (powers of two but for the layers); `precision`: "float64", "float32" or "float16"; `todo`.
