@@ -224,6 +224,27 @@ def test_beats_runs_and_goes_on(tmp_path, capsys):
     assert len(row["right"]) == len(row["on beats"]) == 2 and "seed 21" in capsys.readouterr().out
 
 
+@pytest.mark.slow
+def test_the_influence_of_the_fifth_beat_is_recorded(tmp_path, capsys):
+    record = beats.Record(tmp_path / "beats-influence.json", beats.QUICK)
+    network = beats.Network("GRU")
+    beats.influence(record, "GRU", 21, network, 0.005, count=4)
+    (row,) = record.found()
+    assert np.shape(row["influence"]) == (2, 3) and "seed 21" in capsys.readouterr().out
+    x = beats.fifth_beat(2, 8, np.random.default_rng(0))[0]
+    odds = beats.log_odds(network.model, x)
+    answer = np.asarray(network.model(x))[:, 0]
+    np.testing.assert_allclose(1 / (1 + np.exp(-odds)), answer, rtol=1e-4)
+
+
+def test_two_streams_differ_in_their_fifth_beat_alone():
+    pair = beats.fifth_beat(3, 8, np.random.default_rng(0))
+    streams, without = (x.reshape(3, 8, beats.SLOT) for x in pair)
+    assert (np.flatnonzero((streams != without).any(axis=(0, 2))) == [4]).all()
+    # beats lie on the first 40 samples of a slot: the noise beyond it is the same
+    np.testing.assert_array_equal(streams[..., 40:], without[..., 40:])
+
+
 def test_no_beat_or_noise_of_the_tests_is_in_training():
     train, test = beats.material("TRAIN"), beats.material("TEST")
     for ours, theirs in zip(train, test, strict=True):
