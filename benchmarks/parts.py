@@ -14,7 +14,7 @@ The protocol, fixed before a judged seed was trained:
   twice the one before; while the best is at an edge, half or twice is tried too, up to five. (One seed, 39, had tried
   out the task and told where to begin.)
 * Judged are other seeds: five for one block, three for the stack. A seed is the start and the sequences, the same for
-  all forms.
+  all forms (but for the start with dropout, which draws numbers too).
 """
 
 import argparse
