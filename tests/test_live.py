@@ -243,6 +243,7 @@ def test_chapters_show_the_components_of_today(html):
         ),
         (lambda: show("curves", points=[]), r"points must be 1 to 8 pairs .*; got \[\]"),
         (lambda: show("curves", count=1), "count must be one of .*; got 1"),
+        (lambda: show("curves", pace=17), "pace must be one of .*; got 17"),
         (lambda: show("curves", wave="wide"), "wave must be one of .*; got 'wide'"),
         (lambda: show("curves", at=6), "at must be from −5 to 5; got 6"),
         (lambda: show("scan", items=[1]), r"items must be 2 to 16 items; got \[1\]"),
@@ -1071,6 +1072,9 @@ def test_each_curve_leaves_its_start_only_as_far_as_the_points_ask(visit):
     page.get_by_role("slider", name="curves").fill("6")
     more = drawn(points=moved, count=6)
     compare(more)
+    page.get_by_role("slider", name="pace").fill("5")
+    compare(drawn(points=moved, count=6, pace=5))
+    page.get_by_role("slider", name="pace").fill("2")
     page.get_by_role("button", name="A point where").press("Enter")
     widest = grid[more.std(axis=0).argmax()]
     moved.append((widest, -np.sin(1.25 * np.pi * widest)))
@@ -1092,8 +1096,12 @@ def test_two_waves_that_meet_at_the_points_leave_the_curves_where_they_are(visit
     np.testing.assert_allclose(found["slow"][2], found["fast"][2], atol=1e-9)
     assert found["slow", "share"] > 80 and found["fast", "share"] < 50
     page.get_by_role("slider", name="where to look").press("ArrowLeft")
+    page.get_by_role("slider", name="pace").fill("12")  # starts as fast as the wave
+    words = page.locator(".aaren-words")
+    assert int(re.search(r"holds (\d+) %", words.inner_text())[1]) > 85
+    page.get_by_role("slider", name="pace").fill("2")
     mean, sigma = (np.interp(3.9, np.linspace(-5, 5, 121), found["fast"][i]) for i in (3, 0))
-    told = page.locator(".aaren-words").inner_text()
+    told = words.inner_text()
     assert "At x = 3.9, 0.9 from the nearest point, the 20 curves" in told
     mean_told, sigma_told = map(float, re.search(r"mean (\S+) and σ (\S+)\.", told).groups())
     assert mean_told == pytest.approx(mean, abs=0.02) and sigma_told == pytest.approx(
@@ -1795,7 +1803,7 @@ def test_a_usual_token_is_the_beats_mean_and_a_pointer_asks_about_any(visit):
         assert np.abs(expected[16:]).max() > 0.01 and expected[:16].any() != fresh
         button.click()
     page.locator(MOVED).scroll_into_view_if_needed()
-    box = page.get_by_text("Where each head looks").bounding_box()
+    box = page.get_by_text("Where heads look").bounding_box()
     wide = page.locator(".aaren-stage").bounding_box()["width"] - 46
     page.mouse.move(box["x"] + wide * 20.5 / 32, box["y"] + 40)
     token = page.get_by_role("slider", name="token that moves the answer")

@@ -68,10 +68,11 @@ def live(component: str, /, **options: Any) -> None:
               `read`: tokens read at first; `todo`.
             * "mask": dropout on one feature that is 1. The answer is that feature times a height a: a run gives 0, or
               a / (1 − rate). `rate`, `height`: in percent, 0 to 60 and 0 to 150; `runs`: 1 to 100; `seed`; `todo`.
-            * "curves": curves through points that can be dragged. Each is a network with 50 fixed units of its own,
+            * "curves": curves through points that can be dragged. Each is a network with 50 fixed sine units of its own,
               whose output weights leave their start only as far as the points ask. `points`: 1 to 8 pairs (x, y), x
-              from −5 to 5, y from −2.5 to 2.5; `count`: of curves, 2 to 30; `wave` behind the points: "none", "slow"
-              or "fast", two that meet at x = ±1, ±3; `at`: where to look first, −5 to 5; `seed`; `todo`.
+              from −5 to 5, y from −2.5 to 2.5; `count`: of curves, 2 to 30; `pace` of the starts, 1 to 16: how fast
+              they wind; `wave` behind the points: "none", "slow" or "fast", two that meet at x = ±1, ±3; `at`: where
+              to look first, −5 to 5; `seed`; `todo`.
             * "state": a game. `n` keys pass, `H` numbers may be kept, one is asked for; `seed`; `todo`.
             * "cost": bytes kept and work of Aaren, linear attention and a cache. `layers`, `heads`, `dim`, `length`
               (powers of two but for the layers); `precision`: "float64", "float32" or "float16"; `todo`.
@@ -627,6 +628,7 @@ def _mask_picture(options: Mapping[str, Any]) -> tuple[str, str]:
 def _curves_options(
     points=((-3, -0.7), (-1, -0.7), (1, 0.7), (3, 0.7)),
     count=3,
+    pace=2,
     wave="none",
     at=4,
     seed=1,
@@ -646,6 +648,7 @@ def _curves_options(
     return {
         "points": pairs,
         "count": _one_of("count", count, range(2, 31)),
+        "pace": _one_of("pace", pace, range(1, 17)),
         "wave": _one_of("wave", wave, ("none", "slow", "fast")),
         "at": place,
         "seed": _one_of("seed", seed, range(1_000_000)),
@@ -676,10 +679,10 @@ def _curves_drawn(options: Mapping[str, Any], units: int = 50) -> tuple[np.ndarr
         def normal(dice=dice):
             return math.sqrt(-2 * math.log(1 - dice())) * math.cos(2 * math.pi * dice())
 
-        drawn = [(2 * normal(), (2 * dice() - 1) * 5, 1.5 * normal()) for _ in range(units)]
+        drawn = [(normal(), 2 * math.pi * dice(), normal()) for _ in range(units)]
         a, c, w = np.transpose(drawn)
-        w = w / math.sqrt(units)
-        seen, given = (np.tanh(a * (at[:, None] - c)) for at in (places, x))
+        a, w = options["pace"] / 4 * a, math.sqrt(2 / units) * w
+        seen, given = (np.sin(a * at[:, None] + c) for at in (places, x))
         kernel = given @ given.T / units + 1e-4 * np.eye(len(x))
         curves.append(seen @ (w + given.T @ np.linalg.solve(kernel, y - given @ w) / units))
     return places, np.array(curves)

@@ -1,18 +1,19 @@
 // Curves through points: each from a start of its own, and changed only as far as the points ask. The reader moves the
 // points, and sees where the curves agree.
 start("curves", (stage, options) => {
-  let { count, seed } = options, width = 0, untrained = false, wave = options.wave, at = options.at, points = options.points.map(([x, y]) => ({ x, y }));
+  let { count, seed, pace } = options, width = 0, untrained = false, wave = options.wave, at = options.at, points = options.points.map(([x, y]) => ({ x, y }));
   const EDGE = 5, TOP = 2.5, UNITS = 50, NOISE = 1e-4, MOST = 8, left = 30, top = 44, tall = 250;
   const waves = { none: null, slow: (x) => Math.sin(Math.PI * x / 4), fast: (x) => -Math.sin(5 * Math.PI * x / 4) };
   const list = (length, item) => Array.from({ length }, (_, i) => item(i)), sum = (some) => some.reduce((a, b) => a + b, 0);
   const grid = list(121, (i) => (i / 60 - 1) * EDGE), { nodes: words, say } = voice();
 
-  // -- a curve: 50 fixed units tanh(a (x - c)), and weights that the points change as little as they can
+  // -- a curve: 50 fixed units sin(a x + c), the faster the more its start winds, and weights that the points change as
+  // little as they can
   const unit = (dice) => {
     const normal = () => Math.sqrt(-2 * Math.log(1 - dice())) * Math.cos(2 * Math.PI * dice());
-    return { a: 2 * normal(), c: (2 * dice() - 1) * EDGE, w: 1.5 * normal() / Math.sqrt(UNITS) };
+    return { a: pace / 4 * normal(), c: 2 * Math.PI * dice(), w: Math.sqrt(2 / UNITS) * normal() };
   };
-  const read = (units) => (x) => units.map(({ a, c }) => Math.tanh(a * (x - c)));
+  const read = (units) => (x) => units.map(({ a, c }) => Math.sin(a * x + c));
   const dot = (one, other) => sum(one.map((v, j) => v * other[j]));
   const draws = () => list(count, (n) => {
     const dice = seeded(1000 * seed + n), units = list(UNITS, () => unit(dice)), features = read(units);
@@ -123,7 +124,7 @@ start("curves", (stage, options) => {
   const sync = () => { add.disabled = points.length === MOST; drop.disabled = points.length === 1; draw(); };
   const bar = (...nodes) => make("div", { class: "aaren-bar" }, ...nodes);
   const behind = choice("wave behind the points", Object.keys(waves).map((name) => [name, name]), wave, (to) => { wave = to; onWave(); draw(); });
-  stage.append(make("p", {}, options.todo), bar(range("curves", 2, 30, count, (to) => { count = to; starts = draws(); draw(); }).node, behind.node), svg, ...words,
+  stage.append(make("p", {}, options.todo), bar(range("curves", 2, 30, count, (to) => { count = to; starts = draws(); draw(); }).node, range("pace of the starts", 1, 16, pace, (to) => { pace = to; starts = draws(); draw(); }).node, behind.node), svg, ...words,
     bar(add, drop, button("New starts", () => { seed += 1; starts = draws(); draw(); }), before));
   return (to) => {
     width = to;

@@ -7,7 +7,7 @@ start("heartbeat", (stage, options) => {
   const span = model.layers[place].window ?? null, clock = stream.features > patch;
   const HIGH = 4, REACH = 4, tall = 150, left = 34, top = 10, ink = "currentColor";
   let chosen = options.beat, beat = [...beats[chosen]], count = options.count, yours = 1, fresh = false, at = Math.round(T / 3), k = 0, width = 0, threshold = options.threshold;
-  let tokens, known, seen, gone, p, weights, moves, job, picked, one = 0;
+  let tokens, known, seen, gone, p, weights, moves, job, picked, laid, one = 0;
   const { nodes: words, say } = voice();
 
   // -- the model reads the recording, token after token
@@ -79,7 +79,7 @@ start("heartbeat", (stage, options) => {
   const plot = (node, d, values) => give(node, { d, "data-values": JSON.stringify(values) });
   const cut = (v) => clamp(v, -HIGH, HIGH), part = (v) => (HIGH - cut(v)) / (2 * HIGH), across = () => width - left - 12;
   const yBeat = (v) => top + part(v) * tall, xBeat = (t) => left + t / (T - 1) * across();
-  const upper = svg("Your beat"), lower = svg("The model's probability after every sample, where each head looks, and how each token moves the answer");
+  const upper = svg("Your beat"), lower = svg("Probability after every sample, where each head looks, how each token moves the answer");
   const trace = path(ink), paper = box("transparent", { class: "aaren-paper", x: left, y: top, height: tall }), grip = knob(), zero = line();
   give(grip, { role: "slider", tabindex: 0, "data-lm-suppress-shortcuts": "true", "aria-label": "piece of the beat", "aria-valuemin": -HIGH, "aria-valuemax": HIGH });
   upper.append(zero, ...[-2, 0, 2].map((v) => label(0, yBeat(v) + 4, show(v))), trace, paper, grip);
@@ -89,6 +89,7 @@ start("heartbeat", (stage, options) => {
   // influence: its labels and bars, the token in question, its say in what the heads see, and where a pointer asks
   const scale = group(), moved = area("var(--output)"), token = dotted(), says = box("var(--wash)"), under = box("transparent", { x: left }), told = make("p", { style: "min-height:3em" });
   lower.append(names, scale, all, mine, ...limits, curve, says, ...looks, moved, under, speaks, token, here);
+  const hide = (how) => [scale, says, moved, token].forEach((node) => set(node, "visibility", how));
   const rowH = 26, x = (i) => left + (i + 0.5) / p.length * across(), base = () => top + (count > 1 ? 70 : 20);
   const yProb = (v) => base() + (1 - v) * 110, floor = (h) => base() + 134 + (h + 1) * rowH, middle = () => floor(H - 1) + 2 * rowH;
   const level = (y) => ({ x1: left, x2: width - 12, y1: y, y2: y });
@@ -99,6 +100,7 @@ start("heartbeat", (stage, options) => {
     plot(trace, "M" + dots(beat.map((v, t) => [xBeat(t), yBeat(v)])), beat);
     give(grip, { transform: `translate(${xBeat(at)} ${yBeat(beat[at])})`, "aria-valuenow": beat[at], "aria-valuetext": `${show(beat[at], 3)} at sample ${at + 1} of ${T}` });
     const signal = recording(), n = signal.length, height = middle() + 64;
+    if (laid !== (laid = height)) { hide("hidden"); write(told, ""); } // else they stand in the old place until they are known
     read(signal);
     k = Math.min(k, p.length - 1);
     give(lower, { width, height, viewBox: `0 0 ${width} ${height}` });
@@ -114,7 +116,7 @@ start("heartbeat", (stage, options) => {
     });
     names.replaceChildren(
       ...[0, 0.5, 1].map((v) => label(0, yProb(v) + 4, show(v))), ...[0, 1].map((v) => line(level(yProb(v)))),
-      label(left, yProb(1) - 6, `Probability of ${classes[1]}; dashed: the rule`), label(left, floor(-1) - 4, `Where each head looks, after sample ${(k + 1) * patch}:`),
+      label(left, yProb(1) - 6, `Probability of ${classes[1]}; dashed: the rule`), label(left, floor(-1) - 4, `Where heads look, after sample ${(k + 1) * patch}:`),
       ...looks.flatMap((_, h) => [label(0, floor(h) - 4, `h ${h + 1}`), line(level(floor(h)))]),
       label(left, height - 4, "sample 1"), label(width - 12, height - 4, n, { "text-anchor": "end" }));
     const when = spoken();
@@ -131,7 +133,7 @@ start("heartbeat", (stage, options) => {
     const sharp = weights.map((w) => Math.max(...w)), h = sharp.indexOf(Math.max(...sharp)), peak = weights[h].indexOf(sharp[h]);
     const where = count > 1 && when >= 0 ? ` (beat ${Math.floor(when / each) + 1} of ${count}; yours is ${yours})` : "";
     say(`After sample ${(k + 1) * patch} of ${n} the probability of ${classes[1]} is ${chance(p[k])}. `
-      + (when < 0 ? `Nowhere does it reach ${show(100 * threshold)} % for either answer: the rule never speaks. ` : `The rule speaks after sample ${(when + 1) * patch}${where}: ${classes[side(p[when])]}. `)
+      + (when < 0 ? `It never reaches ${show(100 * threshold)} % for either answer: the rule never speaks. ` : `The rule speaks after sample ${(when + 1) * patch}${where}: ${classes[side(p[when])]}. `)
       + (clock && !fresh && k + 1 > each ? `The clock, which ended at 1 in training, has run to ${show((k + 1) / each, 3)}. ` : "")
       + (labels.length ? `The label of your beat is ${classes[labels[chosen]]}. ` : "")
       + `The sharpest, head ${h + 1}, has ${Math.round(100 * sharp[h])} % of its weight on ${named(peak)}.`);
@@ -141,9 +143,10 @@ start("heartbeat", (stage, options) => {
     const sizes = moves.map(Math.abs), most = Math.max(...sizes), full = Math.max(0.01, most), y = middle(), i = one = Math.min(picked ?? sizes.indexOf(most), k), end = Math.min(i + reach, k);
     const share = (to) => show(weights.flatMap((w) => w.slice(i, to + 1)).reduce((a, b) => a + 100 * b / H, 0), 2), name = named(i), size = sizes[i];
     const much = `moves the answer by ${size < 0.001 ? "less than 0.001" : `${size.toFixed(3)} towards ${classes[+(moves[i] > 0)]}`}`;
+    hide(null);
     plot(moved, moves.map((d, j) => `M${x(j - 0.45)} ${y}V${y - d / full * rowH}H${x(j + 0.45)}V${y}`).join(""), moves);
     set(moved, "opacity", 1);
-    scale.replaceChildren(label(left, y - 32, `Each token moves it: ↑ to ${classes[1]}, ↓ to ${classes[0]}`), line(level(y)), ...[-16, rowH].map((d) => label(0, y + d, show(d < 0 ? full : -full, 2))));
+    scale.replaceChildren(label(left, y - 32, `Tokens move it: ↑ to ${classes[1]}, ↓ to ${classes[0]}`), line(level(y)), ...[-16, rowH].map((d) => label(0, y + d, show(d < 0 ? full : -full, 2))));
     give(says, { x: x(i - 0.5), y: floor(-1), width: x(end) - x(i - 1), height: H * rowH });
     give(under, { y: floor(-1), width: across(), height: (H + 3) * rowH });
     give(token.firstChild, { y1: -H * rowH - 90, y2: 0 });
@@ -178,7 +181,7 @@ start("heartbeat", (stage, options) => {
       draw();
     });
     node.addEventListener("pointermove", (event) => held && bend(held.from, at, height(event) - held.y));
-    for (const end of ["pointerup", "pointercancel"]) node.addEventListener(end, () => { held = null; });
+    node.addEventListener("lostpointercapture", () => { held = null; });
   }
   const pointed = (event) => along(event, lower) * p.length + 0.5;
   const walk = (node, name, get, put) => {
