@@ -231,10 +231,18 @@ def test_the_influence_of_the_fifth_beat_is_recorded(tmp_path, capsys):
     beats.influence(record, "GRU", 21, network, 0.005, count=4)
     (row,) = record.found()
     assert np.shape(row["influence"]) == (2, 3) and "seed 21" in capsys.readouterr().out
+    assert row["streams"] == 4
     x = beats.fifth_beat(2, 8, np.random.default_rng(0))[0]
     odds = beats.log_odds(network.model, x)
     answer = np.asarray(network.model(x))[:, 0]
     np.testing.assert_allclose(1 / (1 + np.exp(-odds)), answer, rtol=1e-4)
+
+
+def test_the_record_of_the_influence_says_of_how_many_streams():
+    record = json.loads(beats.INFLUENCE.read_text("utf-8"))
+    lengths = [times for times, _ in beats.FULL.tests]
+    assert {row["streams"] for row in record["found"]} == {beats.LONG}
+    assert record["environment"]["protocol"]["tests"] == [[times, beats.LONG] for times in lengths]
 
 
 def test_two_streams_differ_in_their_fifth_beat_alone():
