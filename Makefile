@@ -15,7 +15,7 @@ help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 book: $(READY) ## run the chapters that changed, build the HTML
-	@rm -f _build/html/index.html
+	@rm -rf _build/html/index.html _build/html/_modules # Sphinx would keep pages of code as they are
 	$(JUPYTER_BOOK) --all -W --keep-going -n
 	@test -s _build/html/index.html || { echo "The build made no _build/html/index.html"; exit 1; }
 	@echo "The book: file://$(CURDIR)/_build/html/index.html"

@@ -130,6 +130,16 @@ PUZZLE = re.compile(
     r'<span class="p">\)</span>\s*</pre></div>\s*</div>\s*</div>'
 )
 
+# From a file's code back to its entry: Sphinx puts what one name of the file is documented under before all of them
+BACK = re.compile(r'(?<=<a class="viewcode-back" href=")([^"#]*#)([^"]+)')
+
+
+def documented(name, names):
+    """The documented name that is meant by this one, which may have the prefix of another."""
+    parts = name.split(".")
+    ends = ["." + ".".join(parts[i:]) for i in range(1, len(parts))]
+    return name if name in names else next(n for end in ends for n in names if n.endswith(end))
+
 
 def finish(app, pagename, templatename, context, doctree):
     """Mend the page; a chapter opens in Colab if the repository is on GitHub.
@@ -139,6 +149,9 @@ def finish(app, pagename, templatename, context, doctree):
     body = context.get("body", "")
     for found, instead in MENDED.items():
         body = body.replace(found, instead)
+    if pagename.startswith("_modules/"):
+        names = app.env.domains["py"].objects
+        body = BACK.sub(lambda link: link[1] + names[documented(link[2], names)].node_id, body)
     url = colab_url(repository_url(), pagename)
     if url and context.get("page_source_suffix") == ".ipynb":
         button = {"type": "link", "url": url, "text": "Colab", "icon": "fas fa-play"}

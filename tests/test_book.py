@@ -22,6 +22,11 @@ ROOT = Path(__file__).resolve().parent.parent
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
 CHAPTERS = [chapter["file"] for part in TOC["parts"] for chapter in part["chapters"]]
 PAGES = [f"{name}.html" for name in [TOC["root"], *CHAPTERS]]
+SOURCES = [
+    "_modules/index.html",
+    "_modules/aaren/ops/softmax.html",
+    "_modules/aaren/ops/state.html",
+]
 MATHJAX = "https://cdn.jsdelivr.net/npm/mathjax@"
 
 
@@ -100,7 +105,7 @@ def visit(chromium, address):
         context.close()
 
 
-@pytest.mark.parametrize("page", [*PAGES, "search.html", "genindex.html"])
+@pytest.mark.parametrize("page", [*PAGES, *SOURCES, "search.html", "genindex.html"])
 def test_page_loads_without_errors(visit, page):
     opened = visit(page)
     opened.wait_for_load_state("networkidle")
@@ -162,7 +167,7 @@ def test_controls_change_their_picture(visit, soup, page):
     assert [trouble for trouble in opened.troubles if trouble.startswith("script")] == []
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [*PAGES, *SOURCES])
 def test_phone_shows_the_whole_width(visit, page):
     opened = visit(page, viewport={"width": 390, "height": 844}, has_touch=True)
     too_wide = opened.evaluate("""() => document.documentElement.scrollWidth <= 390 ? [] :
@@ -239,7 +244,7 @@ def test_page_is_light(book, soup, page):
     assert sum((book / file).stat().st_size for file in files) <= 2_000_000
 
 
-@pytest.mark.parametrize("page", [*PAGES, "search.html", "genindex.html"])
+@pytest.mark.parametrize("page", [*PAGES, *SOURCES, "search.html", "genindex.html"])
 def test_internal_links_resolve(book, soup, page):
     dead = []
     for tag in soup(page).select("[href], [src]"):
@@ -255,6 +260,12 @@ def test_internal_links_resolve(book, soup, page):
             if not soup(path).find(lambda t, n=name: t.get("id") == n or t.get("name") == n):
                 dead.append(link)
     assert dead == []
+
+
+def test_every_function_and_class_of_the_api_leads_to_its_source(soup):
+    names = soup("api.html").select("dl.py.function > dt, dl.py.class > dt")
+    assert names
+    assert [name["id"] for name in names if not name.select_one(".viewcode-link")] == []
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
