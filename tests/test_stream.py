@@ -635,6 +635,13 @@ def quantized():
     return layer
 
 
+def another_kind():
+    """As if the package had learned to forget in another way, and the format had not."""
+    layer = Aaren(2, 3, forget="constant")
+    layer.cell.forget = "size"
+    return layer
+
+
 class Dense(layers.Dense):
     """An heir of that name."""
 
@@ -668,6 +675,7 @@ class Dense(layers.Dense):
         (lambda: Dense(2), "(Dense) cannot be part of a stream"),
         (lambda: layers.Dense(2, layers.ReLU()), "its activation ReLU is not in the format"),
         (lambda: layers.Dense(2, functools.partial(keras.activations.gelu, approximate=True)), "its activation partial is not"),
+        (another_kind, "its forget='size' is not in the format"),
         (quantized, "(Dense) cannot be part of a stream: it must have quantization_mode=None; got 'int8'"),
     ],
 )  # fmt: skip

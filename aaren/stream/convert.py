@@ -107,6 +107,8 @@ def _attention(layer):
     if is_kind(cell, "LinearSelfAttentionCell"):
         heads = {name: kernel(name) for name in ("query", "key", "value")} | heads
         return _doc(layer, "linear_attention", **heads, activation=_activation(cell))
+    known = cell.forget in (None, "constant", "gate")
+    demand(known, layer, f"its forget={cell.forget!r} is not in the format")
     if cell.forget is not None:
         heads["forget"] = {"bias": encode(_array(cell.forget_bias))}
     if cell.forget == "gate":
