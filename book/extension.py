@@ -23,6 +23,7 @@ from sphinx.addnodes import only
 from sphinx.util.docutils import SphinxDirective
 
 from aaren._book import live
+from aaren._book.answers import PUZZLES
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -76,6 +77,7 @@ def configure(app, config):
     if os.environ.get("BOOK_OUTPUTS") == "committed":
         config.nb_execution_mode = "off"
     cache = Path(app.outdir).parent / ".jupyter_cache"
+    config.myst_substitutions = {"mistakes": {name: len(p.mistakes) for name, p in PUZZLES.items()}}
     config.nb_execution_cache_path = str(cache / state_of_code())
     config.html_baseurl = config.ogp_site_url = book_url()
     config.notfound_urls_prefix = root = urlparse(book_url()).path or "/"

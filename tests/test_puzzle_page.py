@@ -3,6 +3,7 @@
 import functools
 import json
 import re
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -673,6 +674,46 @@ def test_all_eleven_work_on_one_page(visit):
         root.get_by_role("button", name="Check").click()
     for name, root in zip(NAMES, roots, strict=True):
         root.locator(".aaren-verdict", has_text=f"{name}: right, for").wait_for()
+
+
+def test_a_reader_s_text_stays_in_the_browser_until_it_begins_again(visit):
+    page = visit(*(live.page("puzzle", {"name": name}) for name in ("merge", "cell")))
+    fields = page.get_by_role("textbox")
+    marks = page.get_by_text("✓ solved", exact=True)
+    fields.first.press("Control+a")
+    fields.first.press("Tab")  # the editor's own keys count too
+    indented = fields.first.input_value()
+    page.reload()
+    assert [field.input_value() for field in fields.all()] == [indented, given("cell")["stub"]]
+    answers = [given(name)["answer"] for name in ("merge", "cell")]
+    for field, text in zip(fields.all(), answers, strict=True):
+        field.fill(text)
+    fields.first.press("Control+Enter")
+    marks.wait_for()
+    page.reload()
+    assert [field.input_value() for field in fields.all()] == answers
+    assert marks.count() == 1 and page.locator(".aaren-verdict").first.inner_text() == ""
+    assert fields.first.evaluate("(node) => node.scrollHeight <= node.clientHeight + 1")
+    page.get_by_role("button", name="Start again").first.click()
+    assert marks.count() == 0
+    assert page.evaluate("Object.keys(localStorage)") == ["aaren-puzzle-cell"]
+    page.reload()
+    assert [field.input_value() for field in fields.all()] == [given("merge")["stub"], answers[1]]
+    fields.last.fill(given("cell")["stub"])
+    assert page.evaluate("localStorage.length") == 0
+
+
+def test_where_nothing_may_be_stored_a_puzzle_works(visit):
+    output = escape(live.page("puzzle", {"name": "merge"}))
+    page = visit(f'<iframe sandbox="allow-scripts" srcdoc="{output}" width="700" height="800">')
+    frame = page.frames[1]
+    forbidden = "() => { try { return !localStorage; } catch (error) { return error.name; } }"
+    assert frame.evaluate(forbidden) == "SecurityError"
+    frame.get_by_role("textbox").fill(given("merge")["answer"])
+    frame.get_by_role("button", name="Check").click()
+    frame.get_by_text("merge: right, for 15 inputs.").wait_for()
+    frame.get_by_role("button", name="Start again").click()
+    assert frame.get_by_role("textbox").input_value() == given("merge")["stub"]
 
 
 def test_by_keyboard_alone(visit):

@@ -6,6 +6,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from aaren._book.answers import PUZZLES
+
 PATHS = sorted((Path(__file__).resolve().parent.parent / "chapters").glob("[0-9]*.ipynb"))
 CHAPTERS = {path.stem: nbformat.read(path, as_version=4).cells for path in PATHS}
 TIMED = [name for name, cells in CHAPTERS.items() if "**Time.**" in cells[0].source]
@@ -51,3 +53,21 @@ def test_references_name_the_number_of_what_they_lead_to():
     ]
     assert asked
     assert [(number, name) for number, name in asked if numbers.get(name) != number] == []
+
+
+def test_the_page_of_puzzles_has_each_once_in_the_order_of_the_chapters():
+    page = (PATHS[0].parent / "puzzles.md").read_text(encoding="utf-8")
+    entries = re.findall(
+        r"^1\. \*\*\[`(\w+)`\]\((.+)\.ipynb#puzzle-(.+)\)\*\*: .+ \*You need\* .+?\. "
+        r"(?:\*Also counted:\* (.+)\. )?\*Known mistakes:\* \{\{ mistakes\.(\w+) \}\}\.$",
+        page,
+        re.M,
+    )
+    assert [name for name, *_ in entries] == [*PUZZLES] and page.count("\n1. ") == len(PUZZLES)
+    assert len(page.split()) <= 500
+    for name, chapter, anchor, counted, mistakes in entries:
+        headings = re.findall(r"^### Puzzle: (.+)$", text(chapter), re.M)
+        assert int(chapter[:2]) == PUZZLES[name].chapter and mistakes == name
+        assert anchor in [title.strip("`").replace(" ", "-") for title in headings]
+        kinds = PUZZLES[name].limit or {}
+        assert counted == ", ".join(kinds)

@@ -1128,6 +1128,7 @@ COMPONENTS = {
         "A puzzle in JavaScript, checked in this page",
         ("judge",),
         40_000,  # beside the editor and the judge it holds an answer, a dozen mistakes and the inputs
+        lean=True,
     ),
     "heartbeat": Component(
         _heartbeat_options,

@@ -8,12 +8,25 @@ start("puzzle", (stage, options) => {
     "aria-label": `Your function ${name}, in JavaScript. Tab indents; Escape, then Tab leaves.`,
   });
   field.value = stub;
+  // the reader's text, and a line before it that says whether it was right, stay in the browser, where that is allowed
+  const key = `aaren-puzzle-${name}`, mark = make("span");
+  try { [, mark.textContent, field.value] = localStorage[key].match(/(.*)\n([^]*)/); } catch {}
+  const save = () => {
+    const text = `${mark.textContent}\n${field.value}`;
+    try { if (text === `\n${stub}`) delete localStorage[key]; else localStorage[key] = text; } catch {}
+  };
   const verdict = make("pre", { class: "aaren-verdict", role: "status" });
-  const check = button("Check", () => run()), again = button("Start again", () => { stop(); tell(null, ""); put(stub, 0, field.value.length); field.focus(); });
+  const check = button("Check", () => run()), again = button("Start again", () => {
+    stop();
+    tell(null, "");
+    write(mark, "");
+    put(stub, 0, field.value.length);
+    save();
+  });
   const shown = make("details", {}, make("summary", {}, "Show an answer"), make("pre", { class: "aaren-answer", tabindex: 0, "aria-label": "An answer" }, make("code", {}, answer)));
   const said = make("p", { class: "aaren-said", role: "status" }), board = make("div", { class: "aaren-after" });
   stage.append(
-    make("p", {}, options.todo), field, make("div", { class: "aaren-bar" }, check, again, make("small", {}, "Ctrl+Enter checks. Tab indents; Escape, then Tab leaves.")),
+    make("p", {}, options.todo), field, make("div", { class: "aaren-bar" }, check, again, mark, make("small", {}, "Ctrl+Enter checks. Tab indents; Escape, then Tab leaves.")),
     verdict, said, board, shown,
   );
 
@@ -52,7 +65,7 @@ start("puzzle", (stage, options) => {
     if (event.inputType === "insertLineBreak") type(`\n${here.match(/^ */)[0]}${/[{([]\s*$/.test(here) ? "  " : ""}`);
     if (event.inputType === "insertText" && event.data === "}" && /^ +$/.test(here)) type("}", field.selectionStart - 2);
   });
-  field.addEventListener("input", fit);
+  field.addEventListener("input", () => { fit(); save(); });
 
   // -- what a puzzle draws of an answer: lines on a logarithmic axis, or merges; and a table. Once or more
   let figures = [];
@@ -98,6 +111,7 @@ start("puzzle", (stage, options) => {
   const tell = (kind, text, after = null) => {
     set(verdict, "data-kind", kind);
     write(verdict, text);
+    if (kind === "right") { write(mark, "✓ solved"); save(); }
     figures = after ? [after].flat() : [];
     draw();
   };
