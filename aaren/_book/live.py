@@ -626,7 +626,7 @@ def _mask_picture(options: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _curves_options(
-    points=((-3, -0.5**0.5), (-1, -0.5**0.5), (1, 0.5**0.5), (3, 0.5**0.5)),
+    points=((-3, -(0.5**0.5)), (-1, -(0.5**0.5)), (1, 0.5**0.5), (3, 0.5**0.5)),
     count=3,
     pace=2,
     wave="none",
