@@ -219,8 +219,7 @@ class _Network:
     def _probabilities(self, model, X):
         x = self.tokens(X)
         parts = [model(x[i : i + 256], training=False) for i in range(0, len(x), 256)]
-        found = np.concatenate([keras.ops.convert_to_numpy(part) for part in parts]).astype(float)
-        return found / found.sum(axis=-1, keepdims=True)  # a float32 softmax is 1e-7 off
+        return np.concatenate([keras.ops.convert_to_numpy(part) for part in parts])
 
     def _seeds(self, count):
         if self.random_state is None:
@@ -300,7 +299,7 @@ class AarenClassifier(_Network, _Classifier):
         return self
 
     def _predict_proba(self, X):
-        return self._probabilities(self.model_, X)
+        return _whole(self._probabilities(self.model_, X))
 
     def _predict(self, X):
         return self.classes_[self._predict_proba(X).argmax(axis=1)]
@@ -453,7 +452,7 @@ class AarenEarlyClassifier(_Network, _EarlyClassifier):
                 f"`X` must have grown by a token ({self.patch_} samples) since the last call; got {X.shape[2]} samples, "
                 f"of which {read} tokens were read."
             )
-        found = self._probabilities(self.model_, X)
+        found = _whole(self._probabilities(self.model_, X))
         label, at, sure = _first(found, self.threshold_, self.in_a_row_)
         decided = sure | (count == self.n_tokens_)
         self.state_info = np.stack([np.full(len(X), count), label, (at + 1) * decided], axis=1)
@@ -509,6 +508,12 @@ def running_z_score(X: Any) -> np.ndarray:
     variance = square - mean * mean
     known = variance > 1e-12 * (square + np.abs(X[..., :1]) ** 2 * 1e-3)
     return np.where(known, (x - mean) / np.sqrt(np.where(known, variance, 1)), 0.0)
+
+
+def _whole(found):
+    """Probabilities that sum to 1 in double precision: a float32 softmax is 1e-7 off, which aeon's checks notice."""
+    found = found.astype(float)
+    return found / found.sum(axis=-1, keepdims=True)
 
 
 def _first(found, threshold, row):

@@ -70,8 +70,15 @@ def test_the_stream_answers_as_the_network(name, request, tmp_path):
         stream.reset()
         answers = stream.run(tokens)
         wanted = classifier._probabilities(classifier.model_, case[None])[0]
-        np.testing.assert_allclose(wanted.sum(axis=-1), 1, rtol=1e-12)
         np.testing.assert_allclose(answers if name == "early" else answers[-1], wanted, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_probabilities_sum_to_one_in_double_precision(whole, early):
+    X, _ = waves(20, seed=5)
+    for found in (whole.predict_proba(X), early.predict_proba(X)[0]):
+        assert found.dtype == float
+        np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-14)
 
 
 @pytest.mark.slow

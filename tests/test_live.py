@@ -1916,7 +1916,7 @@ def test_a_piece_is_bent_by_key_mouse_and_touch_and_the_past_stays(visit):
     np.testing.assert_allclose(after - before, bump, atol=1e-12)
     small = np.abs(q - p)[:3].max()  # a bump has tails
     assert small < 1e-2 and np.abs(q - p)[9:].max() > 3 * small
-    page.get_by_role("button", name="Undo the changes").click()
+    page.get_by_role("button", name="Undo").click()
     np.testing.assert_array_equal(heart(page)[0], before)
     paper = page.locator(".aaren-paper")
     paper.scroll_into_view_if_needed()
@@ -2009,8 +2009,8 @@ def test_components_work_and_can_be_read_in_the_pages_of_others(
             assert dark == (theme == "dark")
             control = root.locator("input[type=range]:visible").first
             if control.count():
-                before = root.evaluate("node => node.innerHTML")
                 control.press("Home")
+                before = root.evaluate("node => node.innerHTML")
                 control.press("ArrowRight")
                 assert root.evaluate("node => node.innerHTML") != before
             seen += 1

@@ -133,7 +133,7 @@ start("heartbeat", (stage, options) => {
     const sharp = weights.map((w) => Math.max(...w)), h = sharp.indexOf(Math.max(...sharp)), peak = weights[h].indexOf(sharp[h]);
     const where = count > 1 && when >= 0 ? ` (beat ${Math.floor(when / each) + 1} of ${count}; yours is ${yours})` : "";
     say(`After sample ${(k + 1) * patch} of ${n} the probability of ${classes[1]} is ${chance(p[k])}. `
-      + (when < 0 ? `It never reaches ${show(100 * threshold)} % for either answer: the rule never speaks. ` : `The rule speaks after sample ${(when + 1) * patch}${where}: ${classes[side(p[when])]}. `)
+      + (when < 0 ? `Neither answer reaches ${show(100 * threshold)} %: the rule never speaks. ` : `The rule speaks after sample ${(when + 1) * patch}${where}: ${classes[side(p[when])]}. `)
       + (clock && !fresh && k + 1 > each ? `The clock, which ended at 1 in training, has run to ${show((k + 1) / each, 3)}. ` : "")
       + (labels.length ? `The label of your beat is ${classes[labels[chosen]]}. ` : "")
       + `The sharpest, head ${h + 1}, has ${Math.round(100 * sharp[h])} % of its weight on ${named(peak)}.`);
@@ -151,8 +151,8 @@ start("heartbeat", (stage, options) => {
     give(under, { y: floor(-1), width: across(), height: (H + 3) * rowH });
     give(token.firstChild, { y1: -H * rowH - 90, y2: 0 });
     give(token, { transform: `translate(${x(i)} ${y + 38})`, "aria-valuemax": k + 1, "aria-valuenow": i + 1, "aria-valuetext": `${name} ${much}` });
-    write(told, `${name[0].toUpperCase() + name.slice(1)} ${much}: with the usual one in its place it is ${chance(p[k] - moves[i])}. `
-      + `The heads' weight there is ${share(i)} %${reach ? `, and ${share(end)} % on all that the stem makes with it` : ""}.`);
+    write(told, `${name[0].toUpperCase() + name.slice(1)} ${much}: with the usual one it is ${chance(p[k] - moves[i])}. `
+      + `The heads' weight there is ${share(i)} %${reach ? `, ${share(end)} % on all that the stem makes with it` : ""}.`);
   };
 
   // -- what the reader does: a piece of the beat goes up and down, its neighbours less
@@ -193,7 +193,7 @@ start("heartbeat", (stage, options) => {
   walk(token, "token that moves the answer", () => one, pick);
   for (const type of ["pointermove", "pointerdown"]) under.addEventListener(type, (event) => pick(Math.round(pointed(event)) - 1));
   const which = choice("beat", beats.map((_, i) => [String(i), `beat ${i + 1}${labels.length ? `, ${classes[labels[i]]}` : ""}`]), String(chosen), (to) => { chosen = Number(to); undo(); });
-  const undo = () => { beat = [...beats[chosen]]; draw(); }, again = button("Undo the changes", undo);
+  const undo = () => { beat = [...beats[chosen]]; draw(); }, again = button("Undo", undo);
   const many = range("beats in the recording", 1, 8, count, (to) => { count = to; yours = Math.min(yours, count); set(spot.input, "max", count); spot.input.value = yours; spot.told(); sync(); draw(); });
   const spot = range("place of your beat", 1, count, yours, (to) => { yours = to; draw(); });
   const forget = button("Begin anew at each beat", () => { fresh = !fresh; set(forget, "aria-pressed", fresh); draw(); }, { "aria-pressed": "false" });
