@@ -1783,9 +1783,9 @@ def test_how_far_each_token_moves_the_answer_is_as_in_python(visit, document):
             f"moves the answer by {size:.3f} towards {side}" if size >= 1e-3 else "less than 0.001"
         )
         assert told in token.get_attribute("aria-valuetext")
-        words = page.locator(".aaren-stage p", has_text="in its place").inner_text()
+        words = page.locator(".aaren-stage p", has_text="with the usual one").inner_text()
         assert words.startswith(f"Token {i + 1} (samples {2 * i + 1} to {2 * i + 2}) moves")
-        assert told in words and f"in its place it is {p[6] - expected[i]:.3f}. " in words
+        assert told in words and f"with the usual one it is {p[6] - expected[i]:.3f}. " in words
         shares = [100 * weights[:, i : i + n].sum() / 4 for n in (1, 3)]  # the stem hears two more
         there, all_ = (f"{share:.2g}" for share in shares)
         assert f"weight there is {there} %, and {all_} % on all" in words
