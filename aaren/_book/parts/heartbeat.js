@@ -152,7 +152,7 @@ start("heartbeat", (stage, options) => {
     give(token.firstChild, { y1: -H * rowH - 90, y2: 0 });
     give(token, { transform: `translate(${x(i)} ${y + 38})`, "aria-valuemax": k + 1, "aria-valuenow": i + 1, "aria-valuetext": `${name} ${much}` });
     write(told, `${name[0].toUpperCase() + name.slice(1)} ${much}: with the usual one it is ${chance(p[k] - moves[i])}. `
-      + `The heads' weight there is ${share(i)} %${reach ? `, ${share(end)} % on all that the stem makes with it` : ""}.`);
+      + `The heads' weight there is ${share(i)} %${reach ? `, and ${share(end)} % on all that the stem makes with it` : ""}.`);
   };
 
   // -- what the reader does: a piece of the beat goes up and down, its neighbours less
