@@ -79,6 +79,7 @@ start("curves", (stage, options) => {
   };
 
   // -- what the reader does: a point goes anywhere, by hand or by the arrow keys
+  const along = (event) => (event.clientX - svg.getBoundingClientRect().left - left) / (width - left - 12) * 2 * EDGE - EDGE;
   const knob = (point) => {
     const node = point.node = make("g", { role: "slider", tabindex: 0, "aria-valuemin": -TOP, "aria-valuemax": TOP }, ...disc());
     const move = (to, up) => {
@@ -93,24 +94,11 @@ start("curves", (stage, options) => {
       event.preventDefault();
       event.stopPropagation();
     });
-    let held = false;
-    node.addEventListener("pointerdown", (event) => {
-      if (event.button) return;
-      held = true;
-      node.setPointerCapture(event.pointerId);
-      node.focus({ preventScroll: true });
-      event.preventDefault();
-    });
-    node.addEventListener("pointermove", (event) => {
-      const box = svg.getBoundingClientRect();
-      if (held) move((event.clientX - box.left - left) / (width - left - 12) * 2 * EDGE - EDGE, TOP - (event.clientY - box.top - top) / tall * 2 * TOP);
-    });
-    for (const end of ["pointerup", "pointercancel"]) node.addEventListener(end, () => { held = false; });
+    drag(node, () => node.focus({ preventScroll: true }), (event) => move(along(event), TOP - (event.clientY - svg.getBoundingClientRect().top - top) / tall * 2 * TOP));
     knobs.append(node);
   };
   points.forEach(knob);
-  handle(look, { low: -EDGE, high: EDGE, step: 0.1, get: () => at, put: (to) => { at = Math.round(to * 10) / 10; draw(); }, chosen() {},
-    at: (event) => (event.clientX - svg.getBoundingClientRect().left - left) / (width - left - 12) * 2 * EDGE - EDGE });
+  handle(look, { low: -EDGE, high: EDGE, step: 0.1, get: () => at, put: (to) => { at = Math.round(to * 10) / 10; draw(); }, chosen() {}, at: along });
   set(look, "aria-label", "where to look, x");
   const onWave = () => { if (waves[wave]) for (const point of points) point.y = waves[wave](point.x); };
   const add = button("A point where they part most", () => {

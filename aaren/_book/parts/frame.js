@@ -44,6 +44,20 @@ const range = (name, low, high, value, change) => {
   return { node: make("label", {}, make("span", {}, name), input, out), input, told };
 };
 
+// A pointer takes hold of a node, and moves it until it lets go.
+const drag = (node, grab, move) => {
+  let held = false;
+  node.addEventListener("pointerdown", (event) => {
+    if (event.button) return;
+    held = true;
+    node.setPointerCapture(event.pointerId);
+    event.preventDefault();
+    grab(event);
+  });
+  node.addEventListener("pointermove", (event) => held && move(event));
+  for (const end of ["pointerup", "pointercancel"]) node.addEventListener(end, () => { held = false; });
+};
+
 // A thing to drag: a slider for the keyboard and for a screen reader.
 const handle = (node, { low, high, step, get, put, at, chosen }) => {
   set(node, "role", "slider");
@@ -62,16 +76,7 @@ const handle = (node, { low, high, step, get, put, at, chosen }) => {
     event.preventDefault();
     event.stopPropagation();
   });
-  let held = false;
-  node.addEventListener("pointerdown", (event) => {
-    if (event.button) return;
-    held = true;
-    node.setPointerCapture(event.pointerId);
-    node.focus({ preventScroll: true });
-    event.preventDefault();
-  });
-  node.addEventListener("pointermove", (event) => held && to(at(event)));
-  for (const end of ["pointerup", "pointercancel"]) node.addEventListener(end, () => { held = false; });
+  drag(node, () => node.focus({ preventScroll: true }), (event) => to(at(event)));
 };
 
 const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;

@@ -168,20 +168,15 @@ start("heartbeat", (stage, options) => {
     event.preventDefault();
     event.stopPropagation();
   });
-  let held = null;
+  let held;
   const height = (event) => HIGH - (event.clientY - upper.getBoundingClientRect().top - top) / tall * 2 * HIGH, along = (event, node) => (event.clientX - node.getBoundingClientRect().left - left) / across();
   for (const node of [paper, grip]) {
-    node.addEventListener("pointerdown", (event) => {
-      if (event.button) return;
-      node.setPointerCapture(event.pointerId);
+    drag(node, (event) => {
       grip.focus({ preventScroll: true });
-      event.preventDefault();
       if (node === paper) at = clamp(Math.round(along(event, upper) * (T - 1)), 0, T - 1);
       held = { from: beat, y: height(event) };
       draw();
-    });
-    node.addEventListener("pointermove", (event) => held && bend(held.from, at, height(event) - held.y));
-    node.addEventListener("lostpointercapture", () => { held = null; });
+    }, (event) => bend(held.from, at, height(event) - held.y));
   }
   const pointed = (event) => along(event, lower) * p.length + 0.5;
   const walk = (node, name, get, put) => {

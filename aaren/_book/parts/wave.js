@@ -168,24 +168,18 @@ start("wave", (stage, options) => {
     event.preventDefault();
     event.stopPropagation();
   });
-  let last = null;
+  let last;
   const step = (event) => clamp(Math.round((event.clientX - svg.getBoundingClientRect().left - left) / (width - left - 10) * (T - 1)), 0, T - 1);
   const height = (event) => HIGH - (event.clientY - svg.getBoundingClientRect().top - top) / tall * (HIGH - LOW);
   for (const node of [paper, pen]) {
-    node.addEventListener("pointerdown", (event) => {
-      if (event.button) return;
-      node.setPointerCapture(event.pointerId);
+    drag(node, (event) => {
       pen.focus({ preventScroll: true });
-      event.preventDefault();
       put(last = step(event), height(event));
-    });
-    node.addEventListener("pointermove", (event) => {
-      if (last === null) return;
+    }, (event) => {
       const t = step(event);
       put(t, height(event), t === last ? null : last);
       last = t;
     });
-    for (const end of ["pointerup", "pointercancel"]) node.addEventListener(end, () => { last = null; });
   }
   const take = (list) => { wave = list; update(); };
   const shapes = [
