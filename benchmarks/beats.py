@@ -20,8 +20,9 @@ units that no gradient reached, and rates of 0.01 and more. So its units let a l
 ends in a normalisation, the rate rises slowly, and 0.008 is the largest: for all models alike. The record has seeds that
 were not among the trials'.
 
-The influence was measured after the accuracies, of four layers (Aaren and the GRU first): the same seeds, streams, rates and
-steps, trained again, and 40 test streams of its own for each seed, whose beginnings are those of each length.
+The influence was measured after the accuracies, of four layers (Aaren and the GRU first): the same seeds, training
+streams, rates and steps, trained again, and 40 test streams of its own for each seed, whose beginnings are those of
+each length.
 """
 
 import argparse
@@ -64,7 +65,8 @@ class Protocol:
 FULL = Protocol()
 QUICK = Protocol(200, 200, (0.005,), 10, ((1, 50), (4, 50)), (21,))
 BATCH = 50
-LONG = 40  # test streams of a seed for the influence, and the rates, which the record of accuracies chose
+LONG = 40  # test streams of a seed for the influence
+# for the influence: those that the record of accuracies chose
 RATES = {"Aaren": 0.004, "GRU": 0.008, "LSTM": 0.004, "linear attention": 0.004}
 SLOT, BEAT = 48, 35  # samples of a slot, and of a beat in it
 

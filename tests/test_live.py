@@ -1069,6 +1069,17 @@ def test_each_curve_leaves_its_start_only_as_far_as_the_points_ask(visit):
     page.get_by_role("slider", name="point 1 of 3").press("PageDown")
     moved = [(-2.1, 0), *given["points"][1:]]
     compare(drawn(points=moved))
+    last = page.get_by_role("slider", name="point 3 of 3")
+    box, before = last.bounding_box(), last.get_attribute("aria-valuetext")
+    middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(*middle)
+    page.mouse.down()
+    page.mouse.move(middle[0] + 40, middle[1] - 50)  # up, and away
+    away = last.get_attribute("aria-valuetext")
+    page.mouse.move(*middle)
+    page.mouse.up()
+    page.mouse.move(*[x + 30 for x in middle])  # it was let go
+    assert away != before == last.get_attribute("aria-valuetext")
     page.get_by_role("slider", name="curves").fill("6")
     more = drawn(points=moved, count=6)
     compare(more)
